@@ -1,0 +1,34 @@
+"""Run the network in bfloat16 on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from monai.inferers import Inferer
+
+
+class CpuBfloat16Inferer(Inferer):
+    """Run another inferer under bfloat16 autocast where the CPU computes bfloat16 natively, else as it is.
+
+    MONAI's engines have `amp` for CUDA only. The output is float32 again, so that sums over pixels stay exact.
+
+    Args:
+        inferer: what runs the network.
+        enabled: False leaves it at that.
+    """
+
+    def __init__(self, inferer: Inferer, enabled: bool = True) -> None:
+        super().__init__()
+        self.inferer = inferer
+        self.enabled = enabled
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Return the network's output for `inputs`, float32."""
+        if not self.enabled or inputs.device.type != "cpu" or not torch.cpu._is_avx512_bf16_supported():
+            return cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs)).float()

@@ -1,0 +1,68 @@
+"""Keep the best model, and stop when it no longer gets better."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from custom_transforms.atomic_file import whole_file
+
+STATE = ("best_score", "best_score_epoch")  # kept with the trainer's own state, so that a resumed run knows them
+
+
+class BestModelHandler:
+    """After each validation, write the network if its score is the best so far; end training after a long wait.
+
+    MONAI's `CheckpointSaver` takes NaN for a record and forgets the record on resume; here NaN never wins, and the
+    record is part of the trainer's state. Attach after `ValidationHandler`, which makes the score.
+
+    Args:
+        evaluator: engine whose key metric is the score; higher is better.
+        network: what is written, as one flat state dict without the prefix of data-parallel training.
+        path: file of the best model; complete or absent at any moment.
+        patience: epochs without a better score after which training ends.
+    """
+
+    def __init__(self, evaluator: SupervisedEvaluator, network: nn.Module, path: str | Path, *, patience: int) -> None:
+        self.evaluator = evaluator
+        self.network = network
+        self.path = Path(path)
+        self.patience = patience
+        self.logger = logging.getLogger(__name__)
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Run at the end of each of the trainer's epochs."""
+        engine.state.best_score, engine.state.best_score_epoch = -math.inf, 0
+        engine.state_dict_user_keys.extend(STATE)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Compare, write, and end training if it is time."""
+        state, epoch = engine.state, engine.state.epoch
+        if self.evaluator.state.epoch == epoch:  # else this epoch had no validation
+            score = float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
+            if score > state.best_score:  # false for NaN
+                state.best_score, state.best_score_epoch = score, epoch
+                self._write()
+                self.logger.info("epoch %d: best model so far, score %.4f", epoch, score)
+        if epoch - state.best_score_epoch >= self.patience:
+            self.logger.info("no better score since epoch %d: training ends", state.best_score_epoch)
+            engine.terminate()
+
+    def _write(self) -> None:
+        if idist.get_rank() == 0:
+            with whole_file(self.path) as file:
+                torch.save(plain(self.network).state_dict(), file)
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """Take the network out of its data-parallel wrapper, if it is in one."""
+    return network.module if isinstance(network, DistributedDataParallel) else network

@@ -1,0 +1,1 @@
+"""What a number on patients is worth."""

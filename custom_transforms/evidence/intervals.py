@@ -1,0 +1,47 @@
+"""Intervals of a statistic over patients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import DegenerateDataWarning, bootstrap
+
+
+class Estimate(TypedDict):
+    """A value with its 95 % interval; the interval is None below three patients."""
+
+    value: float
+    low: float | None
+    high: float | None
+    patients: int
+
+
+def patient_interval(
+    samples: Sequence[ArrayLike], statistic: Callable[..., NDArray[np.float64]], *, seed: int = 88
+) -> Estimate:
+    """Estimate a statistic and its 95 % interval by resampling patients.
+
+    Args:
+        samples: arrays of one number a patient, paired by position, each `(P,)`.
+        statistic: function of the arrays and `axis`, vectorised, as `scipy.stats.bootstrap` takes it.
+        seed: of the 2,000 resamples.
+
+    Returns:
+        value and percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13).
+    """
+    arrays = [np.asarray(sample, dtype=np.float64) for sample in samples]
+    patients = len(arrays[0])
+    value = float(statistic(*arrays, axis=-1)) if patients else float("nan")
+    if patients < 3:
+        return Estimate(value=value, low=None, high=None, patients=patients)
+    with warnings.catch_warnings():  # equal patients give an interval of width 0, which is right
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = bootstrap(
+            arrays, statistic, paired=True, vectorized=True, n_resamples=2000, method="percentile", rng=seed
+        )
+    low, high = (float(bound) for bound in result.confidence_interval)
+    return Estimate(value=value, low=low, high=high, patients=patients)

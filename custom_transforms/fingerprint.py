@@ -1,0 +1,51 @@
+"""Name the work that made a cached file, so that a cache never outlives a changed setting or scan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+DEEPEST = 20  # a Compose of MONAI transforms reaches 12; more is a cycle
+
+
+def fingerprint(*things: object) -> str:
+    """Hash values, containers of them, and transforms with all their settings, to 32 hexadecimal digits."""
+    text = json.dumps([_describe(thing, 0) for thing in things], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_states(paths: str | Sequence[str]) -> list[list[int]]:
+    """Give size and modification time of files that are named singly, in a list or by a pattern with `*`."""
+    files: list[Path] = []
+    for path in [Path(paths)] if isinstance(paths, str) else map(Path, paths):
+        files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+    return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+
+
+def _describe(thing: object, depth: int) -> object:
+    if depth > DEEPEST:
+        raise ValueError(f"fingerprint: expected settings at most {DEEPEST} deep, got {type(thing).__name__} below")
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return thing
+    if isinstance(thing, (np.ndarray, torch.Tensor)):
+        return np.asarray(thing).tolist()
+    if isinstance(thing, Mapping):
+        return {str(key): _describe(thing[key], depth + 1) for key in thing}
+    if isinstance(thing, (set, frozenset)):
+        return sorted(str(part) for part in thing)
+    if isinstance(thing, Sequence):
+        return [_describe(part, depth + 1) for part in thing]
+    return _describe_object(thing, depth)
+
+
+def _describe_object(thing: object, depth: int) -> object:
+    if hasattr(thing, "__qualname__"):  # a function or a class
+        return f"{thing.__module__}.{thing.__qualname__}"
+    settings = {name: part for name, part in getattr(thing, "__dict__", {}).items() if name != "R"}  # random state
+    own_text = [str(thing)] if isinstance(thing, (Path, torch.dtype, np.dtype, torch.device)) else []
+    return [type(thing).__module__, type(thing).__qualname__, *own_text, _describe(settings, depth + 1)]

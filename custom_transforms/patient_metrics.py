@@ -1,0 +1,98 @@
+"""Measure segmentations patient by patient, over all ranks, each patient once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+
+from custom_transforms.tumour_counts import Counts, count_small_tumours, count_voxels, dice, hausdorff95_mm
+
+Row = dict[str, Any]
+
+
+class PatientMetrics(Metric):
+    """Mean over patients and regions of Dice, with one row for each patient and region kept in `rows`.
+
+    Args:
+        regions: names of the channels.
+        surface_distance: also measure the 95 % Hausdorff distance; predictions must then carry an affine.
+        small_pixels: largest area, in pixels, below which a tumour in a slice is small.
+
+    Counts are made on the device of the prediction; only a few numbers a patient travel between ranks.
+    """
+
+    def __init__(
+        self,
+        regions: Sequence[str],
+        *,
+        surface_distance: bool = False,
+        small_pixels: int = 500,
+    ) -> None:
+        self.regions = tuple(regions)
+        self.surface_distance = surface_distance
+        self.small_pixels = small_pixels
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all patients."""
+        self.rows: list[Row] = []
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Add the patients of a batch; Ignite would pass on the output, without the cases' names."""
+        for patient in evaluated_patients(engine):
+            self.update(patient)
+
+    def update(self, output: Mapping[str, Any]) -> None:
+        """Add a patient: `pred` and `label` `(R, X, Y, S)`, 0 or 1, and `case`."""
+        pred, truth = output["pred"], output["label"]
+        whole = count_voxels(pred, truth)
+        small = count_small_tumours(pred, truth, small_pixels=self.small_pixels)
+        columns = {**_columns("", whole), **_columns("small_", small), "dice": dice(whole).tolist()}
+        if self.surface_distance:
+            columns["hd95_mm"] = self._distance(pred, truth)
+        self.rows += [
+            {"case": output["case"], "region": region, **{name: column[i] for name, column in columns.items()}}
+            for i, region in enumerate(self.regions)
+        ]
+
+    def compute(self) -> float:
+        """Return the mean Dice, 0..1, of all patients of all ranks; NaN without patients."""
+        self.rows = one_a_patient(self.rows)
+        return float(np.mean([row["dice"] for row in self.rows])) if self.rows else float("nan")
+
+    @staticmethod
+    def _distance(pred: torch.Tensor, truth: torch.Tensor) -> list[float]:
+        if not isinstance(pred, MetaTensor):
+            raise ValueError("surface distance: expected a prediction with an affine, got a plain tensor")
+        spacing_mm = tuple(affine_to_spacing(pred.affine).tolist())
+        distance: list[float] = hausdorff95_mm(pred.as_tensor(), truth, spacing_mm=spacing_mm).tolist()
+        return distance
+
+
+def evaluated_patients(engine: Engine) -> list[Row]:
+    """Put together what went into a MONAI evaluator and what came out, one dictionary a patient."""
+    batch, output = cast(list[Row], engine.state.batch), cast(list[Row], engine.state.output)  # decollated by MONAI
+    return [{**given, **found} for given, found in zip(batch, output, strict=True)]
+
+
+def one_a_patient(rows: list[Row]) -> list[Row]:
+    """Gather the rows of all ranks, each case and region once, in order of case names."""
+    if dist.is_available() and dist.is_initialized():
+        of_ranks: list[list[Row]] = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(of_ranks, rows)
+        rows = [row for part in of_ranks for row in part]
+    by_key = {(row["case"], row.get("region", "")): row for row in rows}
+    order = {key: position for position, key in enumerate(by_key)}
+    return [by_key[key] for key in sorted(by_key, key=lambda key: (key[0], order[key]))]
+
+
+def _columns(prefix: str, counts: Counts) -> dict[str, list[Any]]:
+    return {prefix + name: column.tolist() for name, column in counts._asdict().items()}

@@ -1,0 +1,30 @@
+"""The error of a study, list or file that this project will not work on."""
+
+from __future__ import annotations
+
+
+class RefusedError(ValueError):
+    """Input that must not go on, said in one line: `reason_code: file: expected …, got …`.
+
+    One string is its only argument, because a data loader's worker rebuilds its exceptions from their text.
+
+    Example:
+        >>> raise RefusedError.of("constant_image", "p1_t1.nii.gz", expected="contrast", got="one value, 0")
+    """
+
+    @classmethod
+    def of(cls, reason_code: str, file: str, *, expected: str, got: str) -> RefusedError:
+        """Build the line.
+
+        Args:
+            reason_code: short snake_case code that ledgers count by.
+            file: base name of the file, or name of the case; nothing that was read from inside the file.
+            expected: what would have been right.
+            got: what came.
+        """
+        return cls(f"{reason_code}: {file}: expected {expected}, got {got}")
+
+
+def last_line(error: BaseException) -> str:
+    """Take the last line of an error's text, where libraries put the cause; its type where there is no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

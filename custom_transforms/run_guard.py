@@ -1,0 +1,104 @@
+"""Stand at the head of a config's `run`: refuse misspelt options, and end with one clear line when something fails."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+import monai.bundle
+from fire.parser import DefaultParseValue
+from monai.bundle import ConfigParser
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+from custom_transforms.refusal import RefusedError
+
+TRACKING_KEYS = cast(dict[str, object], DEFAULT_MLFLOW_SETTINGS["configs"])
+OWN_OPTIONS = {*inspect.signature(monai.bundle.run).parameters, *TRACKING_KEYS}
+KEYS_OF_ANY_COMPONENT = ("_disabled_", "_desc_", "_mode_", "_requires_")
+
+
+def guard_run(bundle_root: str) -> None:
+    """Check the command line of `python -m monai.bundle run`, and have errors of this project end in one line.
+
+    MONAI takes an option that no config knows without a word. When another program built the config, this does
+    nothing.
+
+    Args:
+        bundle_root: folder that holds `configs`.
+
+    Raises:
+        RefusedError: an option names nothing in the config, or `bundle_root` has no `configs`.
+    """
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    if main is None or main.name != "monai.bundle.__main__" or sys.argv[1:2] != ["run"]:
+        return
+    sys.excepthook = print_root_cause
+    options = dict(_options(sys.argv[2:]))
+    if args_file := options.get("args_file"):
+        options = {**ConfigParser.load_config_file(str(args_file)), **options}
+    refuse_unknown_ids(options)
+    if not (Path(bundle_root) / "configs").is_dir():
+        expected = "--bundle_root to name the folder that holds configs/"
+        raise RefusedError.of("wrong_bundle_root", str(bundle_root), expected=expected, got="a folder without it")
+
+
+def refuse_unknown_ids(options: dict[str, object]) -> None:
+    """Refuse options that neither MONAI nor the config files know.
+
+    Args:
+        options: of the command line, `config_file` among them.
+    """
+    files = DefaultParseValue(str(options.get("config_file", "")))
+    parser = ConfigParser()
+    parser.read_config(files)
+    known = [*OWN_OPTIONS, *_ids(parser.get(), "")]
+    for option in options:
+        name = option.lstrip("+").replace("#", "::")
+        parent, _, leaf = name.rpartition("::")
+        if name not in known and not (leaf in KEYS_OF_ANY_COMPONENT and parent in known):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean --{close[0]}?)" if close else ""
+            raise RefusedError.of("unknown_option", f"--{option}", expected=f"an id of the config{hint}", got="none")
+
+
+def print_root_cause(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error of this project as one line on standard error; any other with its traceback."""
+    lines = [line for link in _chain(error) for line in _refusals(link)]
+    if lines:
+        print(lines[-1], file=sys.stderr)
+    else:
+        traceback.print_exception(kind, error, trace)
+
+
+def _refusals(error: BaseException) -> list[str]:
+    """Find the reason in a refusal, or in the traceback that a data loader's worker sends as text."""
+    mark = f"{RefusedError.__module__}.{RefusedError.__qualname__}: "
+    found = [line.removeprefix(mark) for line in str(error).splitlines() if line.startswith(mark)]
+    return found or ([str(error)] if isinstance(error, RefusedError) else [])
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _options(words: list[str]) -> Iterator[tuple[str, object]]:
+    """Give names and values of `--name value`, `--name=value` and `--flag`, as Fire reads them."""
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            yield name.replace("-", "_"), value if equals else following
+
+
+def _ids(config: object, prefix: str) -> Iterator[str]:
+    parts = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
+    for key, part in parts:
+        yield f"{prefix}{key}"
+        yield from _ids(part, f"{prefix}{key}::")

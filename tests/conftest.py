@@ -1,0 +1,63 @@
+"""Folders of data that several tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_lists.data_list_file import write_data_list
+from data_lists.decathlon import build_data_list
+from data_lists.phantom_layouts import write_patient
+from data_lists.phantom_mri import make_patient
+
+ROOT = Path(__file__).parents[1]
+BUNDLE = ROOT / "bundles" / "brats_attention_unet"
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six phantom patients with masks and their data list: 3 to train on, 1 to validate, 2 to test."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    for index in range(1, 7):
+        write_patient(make_patient(index, shape=(48, 40, 10)), folder, layout="brats2018", index=index)
+    write_data_list(build_data_list(folder, fractions=(0.5, 0.17, 0.33)), folder / "data_list.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_scans() -> Path:
+    """Folder of real scans, where the environment names one."""
+    if "NEURO_DATA" not in os.environ:
+        pytest.skip("real scans: NEURO_DATA is not set")
+    return Path(os.environ["NEURO_DATA"])
+
+
+def run_bundle(run_id: str, *configs: str, cwd: Path = ROOT, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run `python -m monai.bundle run` as a user does, on one thread, and return what it said."""
+    root = BUNDLE if cwd == ROOT else Path()
+    files = str([str(root / "configs" / f"{name}.json") for name in configs])
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = [
+        sys.executable,
+        "-m",
+        "monai.bundle",
+        "run",
+        *([run_id] if run_id else []),
+        "--config_file",
+        files,
+        *words,
+    ]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "2"}
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where real scans are there and a test was skipped all the same."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if "NEURO_DATA" in os.environ and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import BUNDLE, ROOT, run_bundle
+from monai.bundle import ConfigParser
+
+from custom_transforms.refusal import RefusedError
+from custom_transforms.run_guard import guard_run, refuse_unknown_ids
+
+TRAIN = str(BUNDLE / "configs" / "train.json")
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["max_epochs", "train::trainer::max_epochs", "train#trainer#max_epochs", "steps::pad::_disabled_", "tracking_uri",
+     "meta_file", "run_id", "+validate::handlers", "train::handlers::1::_disabled_"],
+)  # fmt: skip
+def test_known_options_pass(option: str) -> None:
+    refuse_unknown_ids({"config_file": TRAIN, option: 1})
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("learnig_rate", "learning_rate"),
+        ("train::trainer::max_epoch", "train::trainer::max_epochs"),
+        ("xyz::_disabled_", ""),
+    ],
+)
+def test_misspelt_option_is_refused_with_the_nearest_name(option: str, hint: str) -> None:
+    with pytest.raises(RefusedError, match=f"unknown_option: --{option}: .*{hint}"):
+        refuse_unknown_ids({"config_file": TRAIN, option: 1})
+
+
+def test_ids_of_an_overlay_are_known() -> None:
+    refuse_unknown_ids({"config_file": str([TRAIN, str(BUNDLE / "configs" / "evaluate.json")]), "fold": "test"})
+
+
+def test_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", "run", "--learnig_rate", "1"])
+    hook = sys.excepthook
+    guard_run(str(tmp_path))
+    assert sys.excepthook is hook
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"learnig_rate": 1, "bundle_root": BUNDLE}, "unknown_option: --learnig_rate: expected an id of the config"),
+        ({}, "wrong_bundle_root: .: expected --bundle_root to name the folder that holds configs/"),
+        ({"bundle_root": BUNDLE, "dataset_dir": "/none"}, "missing_data_list: data_list.json: expected a data list"),
+    ],
+)
+def test_mistake_ends_in_one_clear_line(options: dict[str, object], line: str) -> None:
+    result = run_bundle("training", "train", **options)
+    assert result.returncode != 0
+    assert result.stderr.strip().splitlines()[-1].startswith(line)
+    assert "Traceback" not in result.stderr
+
+
+def test_error_in_a_worker_ends_in_one_clear_line(phantoms: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for case in phantoms.glob("Phantom_*"):
+        (folder / case.name).symlink_to(case)
+    broken = json.loads((phantoms / "data_list.json").read_text())
+    broken["training"][1]["image"][2] = "none_t1ce.nii.gz"
+    (folder / "data_list.json").write_text(json.dumps(broken))
+    result = run_bundle("training", "train", "smoke", bundle_root=BUNDLE, dataset_dir=folder, num_workers=1)
+    assert result.returncode != 0
+    assert (
+        result.stderr.strip().splitlines()[-1]
+        == "missing_file: none_t1ce.nii.gz: expected a NIfTI file, got no such file"
+    )
+
+
+def test_args_file_is_checked_too(tmp_path: Path) -> None:
+    ConfigParser.export_config_file({"config_file": TRAIN, "patiense": 3}, str(tmp_path / "args.json"))
+    words = ["--args_file", str(tmp_path / "args.json"), "--bundle_root", str(BUNDLE)]
+    command = [sys.executable, "-m", "monai.bundle", "run", *words]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "did you mean --patience?" in result.stderr.strip().splitlines()[-1]
+
+
+def test_foreign_error_keeps_its_traceback() -> None:
+    result = run_bundle("training", "train", bundle_root=BUNDLE, max_epochs="$1/0")
+    assert "Traceback" in result.stderr

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+from torch.utils.data import DataLoader
+
+from custom_transforms.best_model import BestModelHandler
+from custom_transforms.gradient_clip import GradientClipHandler
+from custom_transforms.load_weights import StrictCheckpointLoader
+from custom_transforms.prepared_volumes import PreparedVolumes
+from custom_transforms.refusal import RefusedError
+from custom_transforms.require_data import require_data
+from custom_transforms.training_checkpoint import TrainingCheckpointHandler
+
+
+class Scores:
+    """Stands for `ValidationHandler` and its evaluator: scores one epoch after the other; None is no validation."""
+
+    def __init__(self, scores: Sequence[float | None]) -> None:
+        self.scores = scores
+        self.state = SimpleNamespace(epoch=0, metrics={}, key_metric_name="mean_dice")
+
+    def __call__(self, trainer: Any) -> None:
+        score = self.scores[trainer.state.epoch - 1]
+        if score is not None:
+            self.state.epoch, self.state.metrics = trainer.state.epoch, {"mean_dice": score}
+
+
+def trainer_with(network: torch.nn.Module, *handlers: Any, max_epochs: int = 5) -> SupervisedTrainer:
+    items = [{"image": torch.full((1,), float(i)), "label": torch.full((1,), 2.0 * i)} for i in range(4)]
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=max_epochs,
+        train_data_loader=DataLoader(items, batch_size=2),
+        network=network,
+        optimizer=torch.optim.Adam(network.parameters(), lr=0.1),
+        loss_function=torch.nn.MSELoss(),
+    )
+    for handler in handlers:
+        if hasattr(handler, "attach"):
+            handler.attach(trainer)
+        else:
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, handler)
+    return trainer
+
+
+def line() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Linear(1, 1)
+
+
+def train_with_scores(path: Path, scores: Sequence[float | None], patience: int = 99) -> tuple[Any, list[float]]:
+    """Train, and give the trainer and the weight at the end of each epoch."""
+    network, evaluator, weights = line(), Scores(scores), []
+    keep = BestModelHandler(evaluator, network, path, patience=patience)  # type: ignore[arg-type]
+    trainer = trainer_with(
+        network, evaluator, keep, lambda _: weights.append(network.weight.item()), max_epochs=len(scores)
+    )
+    trainer.run()
+    return trainer, weights
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([0.1, 0.5, 0.3], 2),
+        ([math.nan, 0.2, 0.1], 2),
+        ([0.2, math.nan, 0.1], 1),
+        ([None, 0.2, None], 2),
+        ([0.0, 0.0, 0.0], 1),
+    ],
+)
+def test_best_epoch_is_kept(tmp_path: Path, scores: list[float | None], best: int) -> None:
+    trainer, weights = train_with_scores(tmp_path / "models" / "model.pt", scores)
+    kept = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    assert kept["weight"].item() == weights[best - 1]
+    assert trainer.state.best_score_epoch == best
+    assert [file.name for file in (tmp_path / "models").iterdir()] == ["model.pt"]
+
+
+def test_training_ends_after_patience(tmp_path: Path) -> None:
+    trainer, _ = train_with_scores(tmp_path / "model.pt", [0.1, 0.3, 0.2, 0.2, 0.9], patience=2)
+    assert trainer.state.epoch == 4
+
+
+def test_only_nan_leaves_no_model(tmp_path: Path) -> None:
+    train_with_scores(tmp_path / "model.pt", [math.nan, math.nan])
+    assert not (tmp_path / "model.pt").exists()
+
+
+def resumable(folder: Path, *, resume: bool, max_epochs: int, scores: Sequence[float]) -> tuple[Any, torch.nn.Module]:
+    network, evaluator = line(), Scores(scores)
+    keep = BestModelHandler(evaluator, network, folder / "model.pt", patience=99)  # type: ignore[arg-type]
+    trainer = trainer_with(network, evaluator, keep, max_epochs=max_epochs)
+    objects = {"network": network, "optimizer": trainer.optimizer}
+    TrainingCheckpointHandler(folder / "training.pt", objects, resume=resume).attach(trainer)
+    return trainer, network
+
+
+def test_resumed_training_ends_where_uninterrupted_training_ends(tmp_path: Path) -> None:
+    scores = [0.1, 0.6, 0.2, 0.5, 0.4]
+    whole, expected = resumable(tmp_path / "whole", resume=False, max_epochs=5, scores=scores)
+    whole.run()
+    resumable(tmp_path / "parts", resume=False, max_epochs=3, scores=scores)[0].run()
+    second, found = resumable(tmp_path / "parts", resume=True, max_epochs=5, scores=scores)
+    second.run()
+    assert torch.equal(found.weight, expected.weight)
+    assert (second.state.epoch, second.state.iteration) == (5, 10)
+    assert (second.state.best_score, second.state.best_score_epoch) == (0.6, 2)  # 0.5 did not replace the better model
+
+
+def test_resume_without_file_other_network_or_nothing_left_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"missing_checkpoint: training.pt"):
+        resumable(tmp_path, resume=True, max_epochs=2, scores=[1, 1])[0].run()
+    resumable(tmp_path, resume=False, max_epochs=2, scores=[1, 1])[0].run()
+    with pytest.raises(RefusedError, match="nothing_left: training.pt: expected max_epochs above the 2"):
+        resumable(tmp_path, resume=True, max_epochs=2, scores=[1, 1])[0].run()
+    other = trainer_with(torch.nn.Linear(1, 2))
+    TrainingCheckpointHandler(tmp_path / "training.pt", {"network": other.network}, resume=True).attach(other)
+    with pytest.raises(RefusedError, match="checkpoint_mismatch"):
+        other.run()
+
+
+def test_gradient_is_clipped_before_the_step() -> None:
+    norms: list[float] = []
+
+    def measure(trainer: Any) -> None:
+        norms.append(math.hypot(*(p.grad.item() for p in trainer.network.parameters())))
+
+    trainer = trainer_with(line(), GradientClipHandler(0.01), max_epochs=1)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, measure)
+    trainer.run()
+    assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
+    with pytest.raises(ValueError, match="max_norm above 0, got 0"):
+        GradientClipHandler(0)
+
+
+def test_weights_are_loaded_or_refused_in_one_line(tmp_path: Path) -> None:
+    path, network = tmp_path / "model.pt", line()
+    torch.save({"weight": torch.tensor([[7.0]]), "bias": torch.tensor([3.0])}, path)
+    loader = StrictCheckpointLoader(str(path), {"network": network})
+    engine = trainer_with(network)
+    loader.attach(engine)
+    loader(engine)
+    assert network.weight.item() == 7
+    for damage, reason in (
+        (b"", "checkpoint_mismatch"),
+        (b"not weights", "checkpoint_mismatch"),
+        (None, "missing_checkpoint"),
+    ):
+        path.unlink() if damage is None else path.write_bytes(damage)
+        with pytest.raises(RefusedError, match=f"{reason}: model.pt") as error:
+            loader(engine)
+        assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(1, 3).state_dict(), tmp_path / "model.pt")
+    engine = trainer_with(line())
+    with pytest.raises(RefusedError, match=r"size mismatch for bias.*\[3\]"):
+        StrictCheckpointLoader(str(tmp_path / "model.pt"), {"network": engine.network})(engine)
+
+
+def test_start_without_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"missing_data_list: data_list.json: .*build_data_lists.py"):
+        require_data({"training": []}, tmp_path / "data_list.json")
+    (tmp_path / "data_list.json").write_text("{}")
+    with pytest.raises(RefusedError, match="at least 1 patient.s. in 'training', got 0"):
+        require_data({"training": []}, tmp_path / "data_list.json")
+
+
+def test_volumes_are_prepared_before_the_engine_starts(tmp_path: Path) -> None:
+    def make(item: dict[str, Any]) -> dict[str, Any]:
+        return {"image": torch.ones(4, 2, 2, 2), "label": torch.ones(1, 2, 2, 2)}
+
+    volumes = PreparedVolumes([{"case": "a"}, {"case": "b"}], make, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    require_data({"training": volumes}, tmp_path / "data_list.json")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
