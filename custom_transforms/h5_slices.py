@@ -22,7 +22,9 @@ def read_h5_slices(pattern: str | Path, dataset: str) -> tuple[NDArray[np.float3
         dataset: `image` `(H, W, 4)` or `mask` `(H, W, 3)`.
 
     Returns:
-        volume `(H, W, S, C)` and the affine of BraTS volumes, which the copy does not carry.
+        volume `(H, W, S, C)` and the affine of BraTS volumes, which the copy does not carry. Images are shifted so
+        that the lowest value of each slice and channel is 0: where slices were standardised one by one, the empty
+        background, which later steps know by its 0, has another value in each; where they were not, it is 0 already.
 
     Raises:
         RefusedError: no slice, a gap in the slice numbers, an unreadable file, or h5py is not installed.
@@ -44,6 +46,8 @@ def read_h5_slices(pattern: str | Path, dataset: str) -> tuple[NDArray[np.float3
     slices = [read(file) for file in _in_order(pattern)]
     if len({part.shape for part in slices}) != 1 or slices[0].ndim != 3:
         raise RefusedError.of("slices_differ", pattern.name, expected="slices of one shape (H, W, C)", got="several")
+    if dataset == "image":
+        slices = [part - part.min(axis=(0, 1)) for part in slices]
     return np.stack(slices, axis=2), BRATS_AFFINE.copy()
 
 

@@ -1,0 +1,197 @@
+"""The bundle as its users run it: each step in a process of its own, on phantoms and on a real case."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from conftest import BUNDLE, ROOT, run_bundle
+
+SMALL = {"channels": "[4,8,16,32,64]", "slice_size": "[48,48]", "num_workers": 0}
+
+
+def check(result: subprocess.CompletedProcess[str]) -> None:
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def trained(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Options of a run that has trained three regions for one epoch."""
+    folder = tmp_path_factory.mktemp("trained")
+    options = {
+        "bundle_root": BUNDLE,
+        "dataset_dir": phantoms,
+        "models_dir": folder / "models",
+        "output_dir": folder / "eval",
+    }
+    check(run_bundle("training", "train", "regions", "smoke", **options, **SMALL, cache_dir=folder / "prepared"))
+    return {**options, "channels": SMALL["channels"], "num_workers": 0}
+
+
+def test_training_leaves_model_checkpoint_history_and_prepared_volumes(trained: dict[str, object]) -> None:
+    models, output = Path(str(trained["models_dir"])), Path(str(trained["output_dir"]))
+    weights = torch.load(models / "model.pt", weights_only=True)
+    assert all(isinstance(weight, torch.Tensor) for weight in weights.values())  # flat, for every tool that loads it
+    assert {"network", "optimizer", "lr_scheduler", "trainer"} <= set(
+        torch.load(models / "training.pt", weights_only=True)
+    )
+    with (output / "history.csv").open() as file:
+        assert [(row["epoch"], float(row["mean_dice"]) >= 0) for row in csv.DictReader(file)] == [("1", True)]
+    assert (output / "curves.png").stat().st_size > 10_000
+    assert list((output / "tensorboard").glob("events*"))
+    assert len(list((models.parent / "prepared").iterdir())) == 4  # three to train on, one to validate; each once
+
+
+def test_resumed_training_goes_on_after_the_last_epoch(trained: dict[str, object], tmp_path: Path) -> None:
+    shutil.copytree(str(trained["models_dir"]), tmp_path / "models")
+    changes = {"models_dir": tmp_path / "models", "output_dir": tmp_path, "cache_dir": tmp_path / "prepared"}
+    result = run_bundle(
+        "", "train", "regions", "smoke", **{**trained, **changes}, slice_size="[48,48]", max_epochs=2, resume=True
+    )
+    check(result)
+    assert "resumed after epoch 1" in result.stdout
+    assert torch.load(tmp_path / "models" / "training.pt", weights_only=True)["trainer"]["epoch_length"] == 3
+    state = torch.load(tmp_path / "models" / "training.pt", weights_only=True)["trainer"]
+    assert state["iteration"] == 2 * 3
+
+
+def test_evaluation_measures_each_test_patient(trained: dict[str, object], tmp_path: Path) -> None:
+    check(
+        run_bundle(
+            "evaluating", "train", "regions", "evaluate", **{**trained, "output_dir": tmp_path}, note="synthetic"
+        )
+    )
+    with (tmp_path / "patients.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3
+    assert all(0 <= float(row["dice"]) <= 1 and float(row["hd95_mm"]) >= 0 for row in rows)
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert summary["note"] == "synthetic"
+    assert summary["mean_dice"]["value"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
+    assert 0 < summary["best_single_threshold"]["mean_dice"] < 1
+    assert {file.stem for file in (tmp_path / "overlays").iterdir()} == {row["case"] for row in rows}
+
+
+def test_inference_writes_the_mask_that_evaluation_measured(
+    trained: dict[str, object], phantoms: Path, tmp_path: Path
+) -> None:
+    check(run_bundle("inference", "inference", "regions", **{**trained, "output_dir": tmp_path / "masks"}))
+    check(run_bundle("evaluating", "train", "regions", "evaluate", **{**trained, "output_dir": tmp_path}))
+    with (tmp_path / "patients.csv").open() as file:
+        whole_tumour = {row["case"]: row for row in csv.DictReader(file) if row["region"] == "WT"}
+    assert len(list((tmp_path / "masks").iterdir())) == len(whole_tumour) == 2
+    for case, row in whole_tumour.items():
+        mask = nib.load(tmp_path / "masks" / f"{case}_mask.nii.gz")
+        scan = nib.load(phantoms / case / f"{case}_flair.nii.gz")
+        assert mask.shape == scan.shape
+        assert mask.get_data_dtype() == np.uint8
+        np.testing.assert_allclose(mask.affine, scan.affine)
+        voxels = np.asarray(mask.dataobj)
+        assert set(np.unique(voxels)) <= {0, 1, 2, 4}
+        # WT is what is marked at all, unless an inner region lies outside it
+        assert (voxels > 0).sum() >= int(row["tp"]) + int(row["fp"])
+
+
+def test_default_task_runs_from_the_bundles_folder_without_run_id(phantoms: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "brats_attention_unet"
+    shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("models", "eval", "prepared"))
+    check(run_bundle("", "train", "smoke", cwd=folder, dataset_dir=phantoms, **SMALL))
+    options = {"dataset_dir": phantoms, "channels": SMALL["channels"], "num_workers": 0}
+    check(run_bundle("", "train", "evaluate", cwd=folder, **options))
+    check(run_bundle("", "inference", cwd=folder, **options))
+    masks = list((folder / "eval" / "masks").iterdir())
+    assert len(masks) == 2
+    assert all(set(np.unique(np.asarray(nib.load(mask).dataobj))) <= {0, 1} for mask in masks)
+    other = run_bundle("", "inference", "regions", cwd=folder, **options)
+    assert (
+        other.stderr.strip()
+        .splitlines()[-1]
+        .startswith("checkpoint_mismatch: model.pt: expected weights of the network")
+    )
+
+
+@pytest.mark.parametrize(("run_id", "configs"), [("inference", ["inference"]), ("evaluating", ["train", "evaluate"])])
+def test_missing_weights_stop_the_run_in_one_line(
+    phantoms: Path, tmp_path: Path, run_id: str, configs: list[str]
+) -> None:
+    options = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "models_dir": tmp_path, "output_dir": tmp_path / "out"}
+    result = run_bundle(run_id, *configs, **options, num_workers=0)
+    assert result.returncode != 0
+    assert result.stderr.strip().splitlines()[-1].startswith("missing_checkpoint: model.pt: expected trained weights")
+    assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_two_ranks_train_together(phantoms: Path, tmp_path: Path) -> None:
+    data_list = json.loads((phantoms / "data_list.json").read_text())
+    data_list["validation"] += data_list["test"][:1]  # one patient for each rank
+    (tmp_path / "data_list.json").write_text(json.dumps(data_list))
+    files = str([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "smoke", "multi_gpu_train")])
+    options = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "data_list": tmp_path / "data_list.json", **SMALL,
+               "models_dir": tmp_path, "output_dir": tmp_path, "cache_dir": tmp_path / "prepared"}  # fmt: skip
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
+    command = [*launch, "run", "training", "--config_file", files, *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    check(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300, env=environment))
+    weights = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert not any(name.startswith("module.") for name in weights)
+    with (tmp_path / "history.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 1
+
+
+def test_programs_of_monai_verify_and_export_the_bundle(trained: dict[str, object], tmp_path: Path) -> None:
+    configs, models = BUNDLE / "configs", Path(str(trained["models_dir"]))
+    shared = ["--meta_file", str(configs / "metadata.json"), "--config_file", str(configs / "inference.json")]
+    regions = ["--regions", "['TC','WT','ET']", "--channels", str(trained["channels"])]
+    export = ["--filepath", str(tmp_path / "model.ts"), "--ckpt_file", str(models / "model.pt"), *regions]
+    for command in (["verify_net_in_out", "network_def", *shared], ["ckpt_export", "network_def", *shared, *export]):
+        result = subprocess.run(
+            [sys.executable, "-m", "monai.bundle", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        check(result)
+    exported = torch.jit.load(tmp_path / "model.ts")
+    assert exported(torch.zeros(1, 4, 48, 48)).shape == (1, 3, 48, 48)
+
+
+def test_real_case_at_full_size(real_scans: Path, tmp_path: Path) -> None:
+    """One low-grade glioma, 240x240x155: a few steps of training, evaluation, and a mask on the input's own grid."""
+    dataset = real_scans / "mri_glioma"
+    build = [
+        "scripts/build_data_lists.py",
+        str(dataset),
+        "--output",
+        str(tmp_path / "one.json"),
+        "--fractions",
+        "0",
+        "0",
+        "1",
+    ]
+    check(subprocess.run([sys.executable, *build], cwd=ROOT, capture_output=True, text=True, check=False))
+    data_list = json.loads((tmp_path / "one.json").read_text())
+    data_list["training"] = data_list["validation"] = data_list["test"]  # to see it run; no number here means anything
+    (tmp_path / "data_list.json").write_text(json.dumps(data_list))
+    options = {"bundle_root": BUNDLE, "dataset_dir": dataset, "data_list": tmp_path / "data_list.json", "num_workers": 0,
+               "models_dir": tmp_path, "output_dir": tmp_path / "eval", "channels": "[8,16,32,64,128]"}  # fmt: skip
+    check(
+        run_bundle(
+            "training", "train", "regions", "smoke", **options, cache_dir=tmp_path / "prepared", slices_per_patient=4
+        )
+    )
+    check(run_bundle("evaluating", "train", "regions", "evaluate", **options))
+    check(run_bundle("inference", "inference", "regions", **{**options, "output_dir": tmp_path / "masks"}))
+    mask = nib.load(tmp_path / "masks" / "TCGA-DU-7294_mask.nii.gz")
+    scan = nib.load(dataset / "TCGA-DU-7294" / "TCGA-DU-7294_flair.nii.gz")
+    np.testing.assert_allclose(mask.affine, scan.affine)
+    assert (mask.shape, mask.get_data_dtype()) == ((240, 240, 155), np.uint8)
+    assert nib.aff2axcodes(mask.affine) == ("L", "P", "S")
+    assert (tmp_path / "eval" / "overlays" / "TCGA-DU-7294.png").is_file()
+    assert json.loads((tmp_path / "eval" / "metrics.json").read_text())["patients"] == 1
