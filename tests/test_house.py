@@ -73,19 +73,6 @@ def test_bundles_hold_no_code() -> None:
     assert list(ROOT.glob("bundles/**/*.py")) == []
 
 
-def test_every_module_has_a_test() -> None:
-    tested = {name for test in (ROOT / "tests").glob("*.py") for name in imported(test)}
-    by_config = {target for config in CONFIGS for target in targets(json.loads(config.read_text()))}
-    names = {module_name(file) for file in MODULES if file.stem != "__init__"}
-    assert {
-        name for name in names if name not in tested and not any(t.startswith(f"{name}.") for t in by_config)
-    } <= HELPERS
-
-
-# Parts of one idea that are tested through the module that uses them.
-HELPERS: set[str] = set()
-
-
 @pytest.mark.parametrize("file", [*MODULES, *SCRIPTS], ids=lambda file: file.name)
 def test_files_and_functions_stay_small(file: Path) -> None:
     limit = 80 if file in SCRIPTS else 200

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import BUNDLE, ROOT, run_bundle
+from monai.networks.nets import AttentionUnet
 
 SMALL = {"channels": "[4,8,16,32,64]", "slice_size": "[48,48]", "num_workers": 0}
 
@@ -153,13 +154,21 @@ def test_programs_of_monai_verify_and_export_the_bundle(trained: dict[str, objec
     shared = ["--meta_file", str(configs / "metadata.json"), "--config_file", str(configs / "inference.json")]
     regions = ["--regions", "['TC','WT','ET']", "--channels", str(trained["channels"])]
     export = ["--filepath", str(tmp_path / "model.ts"), "--ckpt_file", str(models / "model.pt"), *regions]
-    for command in (["verify_net_in_out", "network_def", *shared], ["ckpt_export", "network_def", *shared, *export]):
+    schema = ["--meta_file", str(configs / "metadata.json"), "--filepath", str(ROOT / "tests" / "metadata_schema.json")]
+    for command in (
+        ["verify_metadata", *schema],
+        ["verify_net_in_out", "network_def", *shared],
+        ["ckpt_export", "network_def", *shared, *export],
+    ):
         result = subprocess.run(
             [sys.executable, "-m", "monai.bundle", *command], cwd=ROOT, capture_output=True, text=True, check=False
         )
         check(result)
-    exported = torch.jit.load(tmp_path / "model.ts")
-    assert exported(torch.zeros(1, 4, 48, 48)).shape == (1, 3, 48, 48)
+    exported = torch.jit.load(tmp_path / "model.ts").eval()
+    network = AttentionUnet(2, 4, 3, json.loads(str(trained["channels"])), (2, 2, 2, 2)).eval()
+    network.load_state_dict(torch.load(models / "model.pt", weights_only=True))
+    image = torch.randn(1, 4, 48, 48, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(exported(image), network(image))
 
 
 def test_real_case_at_full_size(real_scans: Path, tmp_path: Path) -> None:
@@ -179,8 +188,15 @@ def test_real_case_at_full_size(real_scans: Path, tmp_path: Path) -> None:
     data_list = json.loads((tmp_path / "one.json").read_text())
     data_list["training"] = data_list["validation"] = data_list["test"]  # to see it run; no number here means anything
     (tmp_path / "data_list.json").write_text(json.dumps(data_list))
-    options = {"bundle_root": BUNDLE, "dataset_dir": dataset, "data_list": tmp_path / "data_list.json", "num_workers": 0,
-               "models_dir": tmp_path, "output_dir": tmp_path / "eval", "channels": "[8,16,32,64,128]"}  # fmt: skip
+    options = {
+        "bundle_root": BUNDLE,
+        "dataset_dir": dataset,
+        "data_list": tmp_path / "data_list.json",
+        "models_dir": tmp_path,
+        "output_dir": tmp_path / "eval",
+        "channels": "[8,16,32,64,128]",
+        "num_workers": 0,
+    }
     check(
         run_bundle(
             "training", "train", "regions", "smoke", **options, cache_dir=tmp_path / "prepared", slices_per_patient=4
