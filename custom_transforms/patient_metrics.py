@@ -18,28 +18,8 @@ from custom_transforms.tumour_counts import Counts, count_small_tumours, count_v
 Row = dict[str, Any]
 
 
-class PatientMetrics(Metric):
-    """Mean over patients and regions of Dice, with one row for each patient and region kept in `rows`.
-
-    Args:
-        regions: names of the channels.
-        surface_distance: also measure the 95 % Hausdorff distance; predictions must then carry an affine.
-        small_pixels: largest area, in pixels, below which a tumour in a slice is small.
-
-    Counts are made on the device of the prediction; only a few numbers a patient travel between ranks.
-    """
-
-    def __init__(
-        self,
-        regions: Sequence[str],
-        *,
-        surface_distance: bool = False,
-        small_pixels: int = 500,
-    ) -> None:
-        self.regions = tuple(regions)
-        self.surface_distance = surface_distance
-        self.small_pixels = small_pixels
-        super().__init__()
+class PatientRows(Metric):
+    """A metric of a MONAI evaluator that sees each patient as a whole and keeps `rows` about it."""
 
     def reset(self) -> None:
         """Forget all patients."""
@@ -49,6 +29,24 @@ class PatientMetrics(Metric):
         """Add the patients of a batch; Ignite would pass on the output, without the cases' names."""
         for patient in evaluated_patients(engine):
             self.update(patient)
+
+
+class PatientMetrics(PatientRows):
+    """Mean over patients and regions of Dice, with one row for each patient and region kept in `rows`.
+
+    Args:
+        regions: names of the channels.
+        surface_distance: also measure the 95 % Hausdorff distance; predictions must then carry an affine.
+        small_pixels: a tumour in a slice is small below this area in pixels.
+
+    Counts are made on the device of the prediction; only a few numbers a patient travel between ranks.
+    """
+
+    def __init__(self, regions: Sequence[str], *, surface_distance: bool = False, small_pixels: int = 500) -> None:
+        self.regions = tuple(regions)
+        self.surface_distance = surface_distance
+        self.small_pixels = small_pixels
+        super().__init__()
 
     def update(self, output: Mapping[str, Any]) -> None:
         """Add a patient: `pred` and `label` `(R, X, Y, S)`, 0 or 1, and `case`."""

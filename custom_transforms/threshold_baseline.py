@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine
-from ignite.metrics import Metric
 
 from custom_transforms.mri_study import MODALITIES
-from custom_transforms.patient_metrics import Row, evaluated_patients, one_a_patient
+from custom_transforms.patient_metrics import PatientRows, Row, one_a_patient
 
 # Thresholds on z-scored brain: every 0.1 from -4 to 8 standard deviations.
 THRESHOLDS = torch.linspace(-4.0, 8.0, 121)
@@ -49,7 +47,7 @@ def _dice_curves(overlap: torch.Tensor, marked: torch.Tensor) -> torch.Tensor:
     return torch.where(size > 0, 2 * overlap / size.clamp(min=1), 1.0)
 
 
-class ThresholdBaseline(Metric):
+class ThresholdBaseline(PatientRows):
     """Mean Dice, over regions, of the threshold that is best for each region on the very patients it is tested on.
 
     Choosing on the tested patients favours the baseline, so that beating it means something.
@@ -63,15 +61,6 @@ class ThresholdBaseline(Metric):
     def __init__(self, regions: Sequence[str]) -> None:
         self.regions = tuple(regions)
         super().__init__()
-
-    def reset(self) -> None:
-        """Forget all patients."""
-        self.rows: list[Row] = []
-
-    def iteration_completed(self, engine: Engine) -> None:
-        """Add the patients of a batch."""
-        for patient in evaluated_patients(engine):
-            self.update(patient)
 
     def update(self, output: Mapping[str, Any]) -> None:
         """Add a patient: `image` `(M, X, Y, S)`, `label` `(R, X, Y, S)` and `case`."""

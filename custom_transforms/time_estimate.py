@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -18,14 +19,16 @@ def estimate_seconds(config: ConfigParser, *, patients: dict[str, int], slices: 
         slices: axial slices of a patient.
 
     Returns:
-        seconds of training with its validations, one evaluation and one inference. Reading of files is not in it.
+        seconds of training with its validations, one evaluation and one inference. Reading of files, drawing and
+        the start of programs are not in it. On a CPU, augmentation takes its time from the training step.
     """
     settings = {name: config.get_parsed_content(name) for name in KNOBS}
-    batch_s, slice_s = _measure(config, settings["batch_size"], settings["slice_size"])
+    step_s, slice_s = _measure(config, settings["batch_size"], settings["slice_size"])
+    augment_s = _measure_augmentation(config, settings["slice_size"]) * settings["batch_size"] / (os.cpu_count() or 1)
     steps = settings["max_epochs"] * patients["training"] * settings["slices_per_patient"] / settings["batch_size"]
     validations = settings["max_epochs"] // settings["val_interval"]
     whole_volumes = validations * patients["validation"] + 2 * patients["test"]
-    return float(steps * batch_s + whole_volumes * slices * slice_s)
+    return float(steps * (step_s + augment_s) + whole_volumes * slices * slice_s)
 
 
 KNOBS = ("batch_size", "slice_size", "max_epochs", "slices_per_patient", "val_interval")
@@ -51,7 +54,15 @@ def _measure(config: ConfigParser, batch_size: int, slice_size: list[int]) -> tu
     return _seconds(train), _seconds(infer) / batch_size
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _measure_augmentation(config: ConfigParser, slice_size: list[int]) -> float:
+    """Return seconds of one processor for one slice."""
+    augment = config.get_parsed_content("train::augmentation")
+    channels = len(config.get_parsed_content("regions"))
+    item = {"image": torch.randn(4, *slice_size), "label": torch.zeros(channels, *slice_size)}
+    return _seconds(lambda: [augment(item) for _ in range(10)]) / 10
+
+
+def _seconds(work: Callable[[], object]) -> float:
     work()  # the first run also builds kernels
     if torch.cuda.is_available():
         torch.cuda.synchronize()

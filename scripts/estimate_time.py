@@ -19,6 +19,7 @@ from custom_transforms.time_estimate import estimate_seconds
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "brats_attention_unet"
 READINGS = 3  # of a patient: once to draw or prepare, once to evaluate, once to segment
+STARTING_S = 40  # four programs that load MONAI, and their pictures
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     config.update({"bundle_root": str(BUNDLE), "slice_size": arguments.slice_size})
     patients = {fold: len(found) for fold, found in items.items()}
     seconds = estimate_seconds(config, patients=patients, slices=shape[3])
-    seconds += READINGS * reading_s * sum(patients.values())
+    seconds += READINGS * reading_s * sum(patients.values()) + STARTING_S
     print(f"About {max(seconds / 60, 1):.0f} min on this machine, for {sum(patients.values())} patients.")
 
 

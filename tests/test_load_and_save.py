@@ -14,6 +14,11 @@ from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.data_list import load_fold
 from custom_transforms.load_mri import LoadImageModalitiesd
 from custom_transforms.save_mask import SaveImageMaskd, file_stem
+from custom_transforms.tumour_regions import LabelsToTumourRegionsd
+from data_lists.data_list_file import write_data_list
+from data_lists.decathlon import build_data_list
+from data_lists.phantom_layouts import LAYOUTS, Layout, write_index, write_patient
+from data_lists.phantom_mri import make_patient
 
 CODES = {"necrotic core": 1, "oedema": 2, "enhancing tumour": 4}
 
@@ -40,6 +45,22 @@ def test_item_is_loaded_with_mask_and_left_unchanged(phantoms: Path) -> None:
     assert (loaded["image"].shape, loaded["label"].shape) == ((4, 48, 40, 10), (1, 48, 40, 10))
     assert torch.equal(loaded["image"].affine, loaded["label"].affine)
     assert set(loaded["label"].unique().tolist()) <= {0, 1, 2, 4}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_patient(tmp_path: Path, layout: Layout) -> None:
+    patient = make_patient(3, shape=(41, 37, 12))
+    write_patient(patient, tmp_path, layout=layout, index=3)
+    write_index(tmp_path, layout=layout)
+    write_data_list(build_data_list(tmp_path, fractions=(0, 0, 1)), tmp_path / "data_list.json")
+    item = load_fold(tmp_path / "data_list.json", "test", tmp_path)[0]
+    loaded = LoadImageModalitiesd(["image", "label"])(item)
+    np.testing.assert_array_equal(loaded["image"], patient.image)
+    regions = LabelsToTumourRegionsd("label", ["TC", "WT", "ET", "necrotic core"])(loaded)["label"].numpy()
+    tissues = [(1, 3), (1, 2, 3), (3,), (1,)]
+    np.testing.assert_array_equal(regions, [np.isin(patient.regions, codes) for codes in tissues])
+    if layout != "kaggle_h5":  # the slices carry no geometry
+        np.testing.assert_allclose(loaded["image"].affine, patient.affine)
 
 
 def test_item_of_another_program_is_loaded_without_names(phantoms: Path) -> None:
