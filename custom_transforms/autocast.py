@@ -28,7 +28,12 @@ class CpuBfloat16Inferer(Inferer):
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         """Return the network's output for `inputs`, float32."""
-        if not self.enabled or inputs.device.type != "cpu" or not torch.cpu._is_avx512_bf16_supported():
+        if not self.enabled or inputs.device.type != "cpu" or not computes_bfloat16():
             return cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs)).float()
+
+
+def computes_bfloat16() -> bool:
+    """Tell whether the CPU has instructions for bfloat16; torch has no public function for it."""
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.refusal import RefusedError
 
 STATE = ("best_score", "best_score_epoch")  # kept with the trainer's own state, so that a resumed run knows them
 
@@ -43,6 +44,7 @@ class BestModelHandler:
         engine.state.best_score, engine.state.best_score_epoch = -math.inf, 0
         engine.state_dict_user_keys.extend(STATE)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self.require_model)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Compare, write, and end training if it is time."""
@@ -56,6 +58,16 @@ class BestModelHandler:
         if epoch - state.best_score_epoch >= self.patience:
             self.logger.info("no better score since epoch %d: training ends", state.best_score_epoch)
             engine.terminate()
+
+    def require_model(self, engine: SupervisedTrainer) -> None:
+        """Refuse to call a training finished that has no model to show.
+
+        Raises:
+            RefusedError: no validation gave a score, as where `val_interval` exceeds `max_epochs` or all were NaN.
+        """
+        if engine.state.best_score_epoch == 0:
+            expected = "a validation with a score (val_interval up to max_epochs)"
+            raise RefusedError.of("no_model", self.path.name, expected=expected, got="none")
 
     def _write(self) -> None:
         if idist.get_rank() == 0:

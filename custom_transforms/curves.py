@@ -56,6 +56,7 @@ class TrainingCurvesHandler:
         self.output_dir = Path(output_dir)
         self.tensorboard_dir = tensorboard_dir
         self._loss_of: Callable[[Any], torch.Tensor] = from_engine(["loss"], first=True)
+        self._writer: SummaryWriter | None = None
         self._losses: list[torch.Tensor] = []
         self._learning_rate = float("nan")
 
@@ -84,9 +85,10 @@ class TrainingCurvesHandler:
         _write_history(rows, path)
         save_picture(draw_curves(rows), self.output_dir / "curves.png")
         if self.tensorboard_dir is not None:
-            with SummaryWriter(self.tensorboard_dir) as writer:
-                for name, number in row.items():
-                    writer.add_scalar(name, float(number), epoch)
+            self._writer = self._writer or SummaryWriter(self.tensorboard_dir, purge_step=epoch)
+            for name, number in row.items():
+                self._writer.add_scalar(name, float(number), epoch)
+            self._writer.flush()
 
     def _note_iteration(self, engine: SupervisedTrainer) -> None:
         # kept on the device: reading the number would make the processor wait in every step

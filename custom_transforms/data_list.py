@@ -8,7 +8,7 @@ from typing import Any
 
 
 def load_fold(path: str | Path, fold: str, base_dir: str | Path) -> list[dict[str, Any]]:
-    """Read the items of one fold; an absent file or fold gives no items.
+    """Read the items of one fold; an absent or damaged file, or an absent fold, gives no items.
 
     Tools that only look at a bundle build its data sets without having data, so absence is refused later, by
     `custom_transforms.require_data`, when an engine starts. `monai.data.load_decathlon_datalist` does not do here:
@@ -25,7 +25,10 @@ def load_fold(path: str | Path, fold: str, base_dir: str | Path) -> list[dict[st
     path, base_dir = Path(path), Path(base_dir)
     if not path.is_file():
         return []
-    items: list[dict[str, Any]] = json.loads(path.read_text()).get(fold, [])
+    try:
+        items: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get(fold, [])
+    except ValueError:
+        return []
     return [
         {**item, **{key: _full(item[key], base_dir) for key in ("image", "label") if key in item}} for item in items
     ]

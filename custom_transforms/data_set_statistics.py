@@ -138,7 +138,7 @@ def _read(item: Mapping[str, Any], region: str) -> _Patient:
     case = case_name(item)
     if "label" not in item:
         raise RefusedError.of("missing_label", case, expected="a mask", got="none")
-    codes: Mapping[str, int] = item["label_convention"]
+    codes: Mapping[str, int] = item.get("label_convention") or {}
     if not set(codes).intersection(REGIONS[region]):
         raise ValueError(f"{case}: expected a code for {' or '.join(REGIONS[region])}, got {dict(codes)}")
     image, affine = read_modalities(item["image"], item.get("modalities") or MODALITIES)

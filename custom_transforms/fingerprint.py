@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,10 @@ def _describe(thing: object, depth: int) -> object:
         raise ValueError(f"fingerprint: expected settings at most {DEEPEST} deep, got {type(thing).__name__} below")
     if thing is None or isinstance(thing, (bool, int, float, str)):
         return thing
-    if isinstance(thing, (np.ndarray, torch.Tensor)):
+    if isinstance(thing, (np.ndarray, np.generic, torch.Tensor)):
         return np.asarray(thing).tolist()
+    if isinstance(thing, (Path, Enum, torch.dtype, torch.device, np.dtype)):
+        return str(thing)
     if isinstance(thing, Mapping):
         return {str(key): _describe(thing[key], depth + 1) for key in thing}
     if isinstance(thing, (set, frozenset)):
@@ -44,8 +48,11 @@ def _describe(thing: object, depth: int) -> object:
 
 
 def _describe_object(thing: object, depth: int) -> object:
-    if hasattr(thing, "__qualname__"):  # a function or a class
-        return f"{thing.__module__}.{thing.__qualname__}"
-    settings = {name: part for name, part in getattr(thing, "__dict__", {}).items() if name != "R"}  # random state
-    own_text = [str(thing)] if isinstance(thing, (Path, torch.dtype, np.dtype, torch.device)) else []
-    return [type(thing).__module__, type(thing).__qualname__, *own_text, _describe(settings, depth + 1)]
+    if hasattr(thing, "__qualname__") and "<" not in thing.__qualname__ and not hasattr(thing, "__self__"):
+        return f"{thing.__module__}.{thing.__qualname__}"  # a function or a class
+    if isinstance(thing, partial):
+        return [_describe(part, depth + 1) for part in (thing.func, thing.args, thing.keywords)]
+    if not hasattr(thing, "__dict__") or (callable(thing) and hasattr(thing, "__code__")):
+        raise ValueError(f"fingerprint: expected settings that can be told apart, got {thing!r}")
+    settings = {name: part for name, part in vars(thing).items() if name != "R"}  # the random state is no setting
+    return [type(thing).__module__, type(thing).__qualname__, _describe(settings, depth + 1)]

@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImaged
 
 from custom_transforms.mri_study import MODALITIES, Affine, case_name, read_label_map, read_modalities, study_name
+from custom_transforms.refusal import RefusedError
 
 
 class LoadImageModalitiesd(LoadImaged):
@@ -23,7 +24,8 @@ class LoadImageModalitiesd(LoadImaged):
         keys: `image`, or `image` and `label`, in this order. A missing `label` is passed over.
         label_convention: tissue name to code, for items that carry no `label_convention` of their own.
 
-    The item may carry `modalities` (order of its files or channels; else FLAIR, T1, T1ce, T2) and `label_convention`.
+    The item may carry `modalities` (order of its files or channels; else FLAIR, T1, T1ce, T2), `label_convention`, and
+    `slices`, how many h5 slices there must be.
 
     Returns:
         the item with `image` `(4, X, Y, Z)` float32 and `label` `(1, X, Y, Z)` uint8 as MetaTensor on the grid of
@@ -45,6 +47,9 @@ class LoadImageModalitiesd(LoadImaged):
         item["case"] = case_name(item)
         volume, affine = read_modalities(source, item.get("modalities") or MODALITIES)
         item[image_key] = _on_grid(torch.from_numpy(volume), affine, study_name(source))
+        if item.get("slices", volume.shape[3]) != volume.shape[3]:
+            got = f"{volume.shape[3]}"
+            raise RefusedError.of("missing_slice", study_name(source), expected=f"{item['slices']} slices", got=got)
         codes = item.setdefault("label_convention", dict(self.label_convention))
         for key in label_keys:
             if key in item:

@@ -19,6 +19,7 @@ Volume: TypeAlias = NDArray[np.float32]
 Affine: TypeAlias = NDArray[np.float64]
 
 MODALITIES = ("FLAIR", "T1", "T1ce", "T2")
+H5_TISSUES = ("necrotic core", "oedema", "enhancing tumour")  # channels of a mask in the Kaggle copy
 GRID_TOLERANCE_VOXELS = 0.1  # below what one would see after interpolation; rounded headers stay far under it
 INTEGER_TOLERANCE = 1e-3  # labels saved as scaled integers or float32 come back this close to whole numbers
 
@@ -72,11 +73,10 @@ def read_label_map(label: str | Path, codes: Mapping[str, int], *, like: Volume,
     name = Path(label).name
     if "*" in name:
         channels, grid = read_h5_slices(label, "mask")
-        if channels.shape[-1] != len(codes):
-            raise RefusedError.of(
-                "label_channels", name, expected=f"one channel for each of {list(codes)}", got=str(channels.shape)
-            )
-        values = (channels > 0).astype(np.float32) @ np.array(list(codes.values()), dtype=np.float32)
+        if channels.shape[-1] != len(H5_TISSUES) or not _are_masks(channels) or set(H5_TISSUES) - set(codes):
+            expected = f"a channel of 0 and 1 for each of {', '.join(H5_TISSUES)}, without overlap, and a code for each"
+            raise RefusedError.of("label_channels", name, expected=expected, got=f"{channels.shape}, {dict(codes)}")
+        values = channels @ np.array([codes[tissue] for tissue in H5_TISSUES], dtype=np.float32)
     else:
         values, grid = _to_orientation(*read_nifti(label), like=affine)
     _check_grid(values, grid, like.shape[1:], affine, name)
@@ -91,6 +91,10 @@ def read_label_map(label: str | Path, codes: Mapping[str, int], *, like: Volume,
     return whole.astype(np.uint8)
 
 
+def _are_masks(channels: Volume) -> bool:
+    return bool(np.isin(channels, (0, 1)).all() and (channels.sum(-1) <= 1).all())
+
+
 def study_name(image: str | Path | Sequence[str | Path]) -> str:
     """Name a study for messages: the base name of its first file."""
     return Path(image if isinstance(image, (str, Path)) else image[0]).name
@@ -102,7 +106,9 @@ def case_name(item: Mapping[Any, Any]) -> str:
     Only the last part of a path counts: `monai.data.load_decathlon_datalist` makes a path of a case's name where a
     folder of that name exists.
     """
-    return Path(str(item["case"])).name if "case" in item else study_name(item["image"]).split(".")[0]
+    if "case" in item:
+        return Path(str(item["case"])).name
+    return study_name(item["image"]).removesuffix(".gz").removesuffix(".nii").removesuffix(".h5")
 
 
 def _read_one(image: str | Path) -> tuple[list[Volume], Affine]:

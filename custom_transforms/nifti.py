@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_transforms.refusal import RefusedError
+from custom_transforms.refusal import RefusedError, last_line
 
 SIZE_OF_HEADER = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # NIfTI-1 and NIfTI-2, field sizeof_hdr
 AFFINES_AGREE_MM = 0.1  # qform is stored as float32 quaternions; rounding stays far below this
@@ -59,6 +59,8 @@ def _read_whole(path: Path) -> bytes:
         return gzip.decompress(raw) if path.suffix == ".gz" else raw
     except FileNotFoundError as error:
         raise RefusedError.of("missing_file", path.name, expected="a NIfTI file", got="no such file") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise RefusedError.of("unreadable_file", path.name, expected="a file", got=str(error.strerror)) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise RefusedError.of("damaged_gzip", path.name, expected="a whole gzip file", got=str(error)) from error
 
@@ -73,8 +75,11 @@ def _parse(raw: bytes, name: str) -> nib.Nifti1Image:
 
 
 def _checked_affine(image: nib.Nifti1Image, name: str) -> NDArray[np.float64]:
-    sform, s_code = image.header.get_sform(coded=True)
-    qform, q_code = image.header.get_qform(coded=True)
+    try:
+        sform, s_code = image.header.get_sform(coded=True)
+        qform, q_code = image.header.get_qform(coded=True)
+    except ValueError as error:
+        raise RefusedError.of("bad_qform", name, expected="a quaternion of a rotation", got=last_line(error)) from error
     if not s_code and not q_code:
         raise RefusedError.of("no_orientation", name, expected="an sform or a qform", got="neither")
     if s_code and q_code and not grids_agree(sform, qform, image.shape, AFFINES_AGREE_MM):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from custom_transforms.pictures import (
     show_axial,
 )
 from custom_transforms.representative_slices import choose_slices
+from custom_transforms.save_mask import file_stem
 
 Mask = NDArray[np.bool_]
 
@@ -130,7 +130,7 @@ class OverlayHandler:
         """Draw the patients of an iteration, as long as there are fewer than `max_cases`."""
         for item in evaluated_patients(engine)[: self.max_cases - self._drawn]:
             self._drawn += 1
-            case = re.sub(r"[^A-Za-z0-9._-]", "_", item["case"])
+            case = file_stem(item["case"])
             figure = draw_overlay(
                 item["image"], item["pred"], truth=item.get("label"), regions=self.regions, title=case
             )

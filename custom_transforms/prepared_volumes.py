@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ignite.distributed as idist
+import monai
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class PreparedVolumes(Dataset[dict[str, Any]]):
         if index not in self._folders:
             item = self.data[index]
             states = [file_states(item[key]) for key in ("image", "label") if key in item]
-            self._folders[index] = self.cache_dir / fingerprint(FORMAT, item, states, self.transform)
+            self._folders[index] = self.cache_dir / fingerprint(FORMAT, monai.__version__, item, states, self.transform)
         folder = self._folders[index]
         if not folder.is_dir():
             self._prepare(self.data[index], folder)

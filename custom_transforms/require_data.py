@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sized
 from pathlib import Path
 
 import ignite.distributed as idist
 
+from custom_transforms.mri_study import case_name
 from custom_transforms.prepared_volumes import PreparedVolumes
-from custom_transforms.refusal import RefusedError
+from custom_transforms.refusal import RefusedError, last_line
+from custom_transforms.save_mask import file_stem
 
 
 def require_data(folds: Mapping[str, Sized], data_list: str | Path, *, num_workers: int = 0) -> None:
@@ -22,11 +25,17 @@ def require_data(folds: Mapping[str, Sized], data_list: str | Path, *, num_worke
         num_workers: processes that prepare.
 
     Raises:
-        RefusedError: the data list does not exist, or a fold has fewer patients than there are ranks to share it.
+        RefusedError: the data list is absent or damaged, a fold has fewer patients than there are ranks to share it,
+            or two cases of a fold have one name, so that their results would overwrite each other.
     """
     for fold, data in folds.items():
         if len(data) < idist.get_world_size():
             _refuse(fold, len(data), Path(data_list))
+        names = [file_stem(case_name(item)) for item in getattr(data, "data", [])]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            expected = f"a name of its own for each case in '{fold}'"
+            raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{twice[0]} twice")
     for fold, data in folds.items():
         if isinstance(data, PreparedVolumes):
             data.prepare(num_workers=num_workers, description=f"preparing {fold}")
@@ -36,5 +45,9 @@ def _refuse(fold: str, patients: int, data_list: Path) -> None:
     if not data_list.is_file():
         hint = "a data list (scripts/build_data_lists.py makes one from a folder)"
         raise RefusedError.of("missing_data_list", data_list.name, expected=hint, got=f"no file {data_list}")
+    try:
+        json.loads(data_list.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RefusedError.of("damaged_data_list", data_list.name, expected="JSON", got=last_line(error)) from error
     wanted = f"at least {idist.get_world_size()} patient(s) in '{fold}'"
     raise RefusedError.of("empty_data_set", data_list.name, expected=wanted, got=str(patients))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -80,7 +81,17 @@ def _refusals(error: BaseException) -> list[str]:
     """Find the reason in a refusal, or in the traceback that a data loader's worker sends as text."""
     mark = f"{RefusedError.__module__}.{RefusedError.__qualname__}: "
     found = [line.removeprefix(mark) for line in str(error).splitlines() if line.startswith(mark)]
-    return found or ([str(error)] if isinstance(error, RefusedError) else [])
+    return found or ([str(error)] if isinstance(error, RefusedError) or _is_raised_here(error) else [])
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    """Tell whether a wrong setting was refused by one of this project's components, with a plain ValueError."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return (
+        type(error) is ValueError
+        and bool(frames)
+        and frames[-1].f_globals.get("__name__", "").startswith("custom_transforms.")
+    )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -90,10 +101,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, object]]:
-    """Give names and values of `--name value`, `--name=value` and `--flag`, as Fire reads them."""
+    """Give names and values of `--name value`, `-name=value` and `--flag`, as Fire reads them."""
     for word, following in zip(words, [*words[1:], "--"], strict=True):
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
+        if re.match("--?[A-Za-z_+]", word):
+            name, equals, value = word.lstrip("-").partition("=")
             yield name.replace("-", "_"), value if equals else following
 
 

@@ -42,6 +42,8 @@ class SaveImageMaskd(SaveImaged):
             image = nib.Nifti1Image(mask.as_tensor()[0].cpu().numpy().astype(np.uint8), affine)
             image.set_sform(affine, 1)
             image.set_qform(affine, 1)
+            if not np.allclose(image.get_qform(), affine, atol=1e-3):  # a qform holds no shear
+                image.set_qform(None, 0)
             image.header.set_xyzt_units("mm")
             with whole_file(self.output_dir / f"{file_stem(str(data['case']))}{self.postfix}.nii.gz") as file:
                 nib.save(image, file)

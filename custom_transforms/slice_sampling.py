@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Randomizable
+from monai.utils import MAX_SEED
 from torch.utils.data import Dataset
 
 from custom_transforms.prepared_volumes import PreparedVolumes
@@ -54,6 +55,15 @@ class RandSlicesDataset(Dataset[Any], Randomizable):
     def __len__(self) -> int:
         """Count slices in an epoch."""
         return len(self.volumes) * self.slices_per_patient
+
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> RandSlicesDataset:
+        """Seed the draw of slices, and from it the random steps; MONAI seeds only the outermost of them."""
+        super().set_random_state(seed, state)
+        if isinstance(self.slice_transform, Randomizable):
+            self.slice_transform.set_random_state(seed=int(self.R.randint(MAX_SEED)))
+        return self
 
     def randomize(self, data: Any = None) -> None:
         """Draw whether a tumour is wanted, and where among the slices that qualify, both in 0..1."""

@@ -28,6 +28,8 @@ class TrainingCheckpointHandler:
         path: the file; complete or absent at any moment.
         objects: name to network, optimizer, schedule or whatever else has `state_dict`.
         resume: continue from the file. False starts anew, and overwrites it after the first epoch.
+
+    `max_epochs` must be that of the checkpoint: the schedule of the learning rate runs to it, and would jump.
     """
 
     def __init__(self, path: str | Path, objects: Mapping[str, Any], *, resume: bool = False) -> None:
@@ -50,7 +52,7 @@ class TrainingCheckpointHandler:
         """Take up the state, where resuming was asked for.
 
         Raises:
-            RefusedError: the file is absent, is of another configuration, or has no epoch left to train.
+            RefusedError: the file is absent, is of another configuration, or training has ended.
         """
         if not self.resume:
             return
@@ -58,7 +60,9 @@ class TrainingCheckpointHandler:
         if not self.path.is_file():
             raise RefusedError.of("missing_checkpoint", name, expected="a checkpoint to resume", got="no such file")
         state = torch.load(self.path, map_location="cpu", weights_only=True)
-        max_epochs = engine.state.max_epochs
+        planned, wanted = state.get("trainer", {}).get("max_epochs"), engine.state.max_epochs
+        if planned != wanted:
+            raise RefusedError.of("other_max_epochs", name, expected=f"max_epochs {planned} as in it", got=str(wanted))
         try:
             for key, it in self._everything(engine).items():
                 it.load_state_dict(state[key])
@@ -66,10 +70,10 @@ class TrainingCheckpointHandler:
             raise RefusedError.of(
                 "checkpoint_mismatch", name, expected="this configuration's", got=last_line(error)
             ) from error
-        if engine.state.epoch >= max_epochs:
-            expected = f"max_epochs above the {engine.state.epoch} already trained"
-            raise RefusedError.of("nothing_left", name, expected=expected, got=str(max_epochs))
-        engine.state.max_epochs = max_epochs
+        if engine.state.epoch >= engine.state.max_epochs:
+            raise RefusedError.of(
+                "nothing_left", name, expected="epochs left to train", got="a training that has ended"
+            )
         logging.getLogger(__name__).info("resumed after epoch %d from %s", engine.state.epoch, self.path)
 
     def _everything(self, engine: SupervisedTrainer) -> dict[str, Any]:

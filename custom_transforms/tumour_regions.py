@@ -74,6 +74,9 @@ class TumourRegionsToLabelsd(MapTransform):
         super().__init__(keys)
         _check(regions)
         self.regions = tuple(regions)
+        missing = [TISSUE_OF_REGION[name] for name in regions if TISSUE_OF_REGION[name] not in label_convention]
+        if missing:
+            raise ValueError(f"label_convention: expected a code for {missing[0]}, got {dict(label_convention)}")
         self.codes = {name: label_convention[TISSUE_OF_REGION[name]] for name in regions}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -1,22 +1,67 @@
-"""What only the voxels of a case can tell: hashes, tumour volume, and whether its labels are the declared ones."""
+"""What only the voxels of a case can tell: hashes and tumour volume. The readers, which refuse, are the caller's."""
 
 from __future__ import annotations
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, TypeAlias
 
+import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from data_lists.case_files import CaseFiles, DataSet
-from data_lists.h5_slices import read_h5_slices
-from data_lists.nifti_file import Array, read_nifti
 
-_H5_VOXEL_ML = 0.001  # the Kaggle slices carry no spacing; BraTS is resampled to 1 mm cubes
+Volume: TypeAlias = NDArray[np.float32]
+Codes: TypeAlias = NDArray[np.uint8]
+Affine: TypeAlias = NDArray[np.float64]
+
 _NOT_TUMOUR = {"resection cavity"}
+
+
+class ReadImage(Protocol):
+    """How the image of a case is read."""
+
+    def __call__(self, image: str | Sequence[str], modalities: Sequence[str], /) -> tuple[Volume, Affine]:
+        """Read one file per modality, one 4D file or a pattern of slices; `modalities` names files or channels.
+
+        Returns:
+            volume `(4, X, Y, Z)` in the order of `case_files.MODALITIES`, and its affine to RAS mm `(4, 4)`.
+
+        Raises:
+            ValueError: the image is not to be worked on.
+        """
+
+
+class ReadLabel(Protocol):
+    """How the mask of a case is read."""
+
+    def __call__(self, label: str, codes: Mapping[str, int], /, *, like: Volume, affine: Affine) -> Codes:
+        """Read one file or a pattern of slices, whose tissues have these codes, on the grid of its image.
+
+        Returns:
+            codes `(X, Y, Z)`.
+
+        Raises:
+            ValueError: the mask is not to be worked on; for any other code the text begins with `unknown_label:`.
+        """
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The readers of the bundle that the list is for, so that a list holds what the bundle accepts, and nothing else.
+
+    Attributes:
+        image: reads the modalities of a case.
+        label: reads its mask. Both must be functions of a module: other processes import them.
+    """
+
+    image: ReadImage
+    label: ReadLabel
 
 
 @dataclass(frozen=True)
@@ -24,7 +69,7 @@ class CaseContent:
     """What the voxels of one case tell.
 
     Attributes:
-        image_sha256: hash of each modality, in the order of the case's modalities.
+        image_sha256: hash of each modality, in the order of `case_files.MODALITIES`, not of the case's files.
         label_sha256: hash of the mask; None if unlabelled.
         tumour_ml: volume of all tumour tissue in ml, without a resection cavity; None if unlabelled.
     """
@@ -34,20 +79,22 @@ class CaseContent:
     tumour_ml: float | None
 
 
-def measure_cases(data_set: DataSet, *, workers: int = 1) -> Iterator[CaseContent]:
+def measure_cases(data_set: DataSet, *, readers: Readers, workers: int = 1) -> Iterator[CaseContent]:
     """Read every case of a data set, in its order.
 
     Args:
         data_set: what `find_data_set` found.
-        workers: processes; one case takes about a second and 300 MB.
+        readers: how images and masks are read.
+        workers: processes; one case takes about two seconds and 400 MB.
 
     Yields:
         Content of each case.
 
     Raises:
-        ValueError: If a case is damaged or its labels are not those declared.
+        ValueError: If a reader refuses a case, or slices came or went since the data set was searched.
     """
-    measure = partial(measure_case, replace(data_set, cases=()))  # sent with every case: without the other cases
+    # The data set is sent with every case: without the other cases.
+    measure = partial(measure_case, data_set=replace(data_set, cases=()), readers=readers)
     if workers <= 1:
         yield from map(measure, data_set.cases)
         return
@@ -57,88 +104,47 @@ def measure_cases(data_set: DataSet, *, workers: int = 1) -> Iterator[CaseConten
         yield from pool.map(measure, data_set.cases)
 
 
-def measure_case(data_set: DataSet, case: CaseFiles) -> CaseContent:
+def measure_case(case: CaseFiles, *, data_set: DataSet, readers: Readers) -> CaseContent:
     """Read one case; see `measure_cases`."""
-    volumes, mask, voxel_ml = _read_slices(data_set, case) if case.slices else _read_files(data_set, case)
-    for modality, volume in zip(case.modalities, volumes, strict=True):
-        if volume.shape != volumes[0].shape or volume.ndim != 3:
-            raise ValueError(f"expected 3D modalities of one shape, got {volume.shape} for {modality} of {case.case}")
-        if volume.min() == volume.max():
-            raise ValueError(f"expected an image, got {volume.flat[0]} in every voxel of {modality} of {case.case}")
-    hashes = tuple(hash_voxels(volume) for volume in volumes)
-    if mask is None:
+    paths = [str(data_set.root.absolute() / path) for path in case.image]
+    image, affine = readers.image(paths if len(paths) > 1 else paths[0], case.modalities)
+    if case.slices is not None and image.shape[3] != case.slices:
+        raise ValueError(f"expected {case.slices} slices, got {image.shape[3]} in {case.image[0]}")
+    hashes = tuple(hash_voxels(volume, affine) for volume in image)
+    if case.label is None:
         return CaseContent(hashes, None, None)
-    if mask.shape != volumes[0].shape:
-        raise ValueError(f"expected a mask of shape {volumes[0].shape}, got {mask.shape} in {case.label}")
-    voxels = count_tissues(mask, data_set.label_codes, where=f"{case.label}", hint=_hint(data_set))
-    tumour_voxels = sum(count for tissue, count in voxels.items() if tissue not in _NOT_TUMOUR)
+    codes = _read_label(case.label, data_set=data_set, readers=readers, like=image, affine=affine)
+    tumour_codes = [code for tissue, code in data_set.label_codes.items() if tissue not in _NOT_TUMOUR]
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000  # mm3 to ml
     # Rounded, so that the last bit of a processor's arithmetic does not decide about a stratum.
-    return CaseContent(hashes, hash_voxels(mask), round(tumour_voxels * voxel_ml, 3))
+    tumour_ml = round(int(np.isin(codes, tumour_codes).sum()) * voxel_ml, 3)
+    return CaseContent(hashes, hash_voxels(codes, affine), tumour_ml)
 
 
-def hash_voxels(volume: Array) -> str:
-    """Hash voxels so that compression, storage type and byte order do not matter.
+def hash_voxels(volume: Volume | Codes, affine: Affine) -> str:
+    """Hash voxels so that compression, storage type, byte order and the direction of the axes do not matter.
 
     Args:
-        volume: scaled voxels `(W, H, D)`.
+        volume: scaled voxels `(X, Y, Z)`.
+        affine: voxel indices to RAS mm `(4, 4)`; only the directions of the axes are taken from it.
 
     Returns:
-        sha256 of the shape as text (`240x240x155;`) and the values as little-endian float32 in C order.
+        sha256 of the voxels turned to RAS: the shape as text (`240x240x155;`), then the values as little-endian
+        float32 in C order.
     """
-    values = np.asarray(volume, dtype=np.float32) + np.float32(0)  # -0.0 becomes 0.0
-    digest = hashlib.sha256(("x".join(map(str, volume.shape)) + ";").encode())
+    turned = nib.orientations.apply_orientation(volume, nib.io_orientation(affine))
+    values = np.asarray(turned, dtype=np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    digest = hashlib.sha256(("x".join(map(str, values.shape)) + ";").encode())
     digest.update(values.astype("<f4", order="C").data)
     return digest.hexdigest()
 
 
-def count_tissues(mask: Array, codes: Mapping[str, int], *, where: str, hint: str = "") -> dict[str, int]:
-    """Count the voxels of each tissue.
-
-    Args:
-        mask: label values `(W, H, D)`.
-        codes: code of each tissue; 0 is background.
-        where: relative file, for the error.
-        hint: words to add to the error if the value is 4.
-
-    Returns:
-        Number of voxels of each tissue.
-
-    Raises:
-        ValueError: If a value is not one of the codes or 0, so also if it is fractional.
-    """
-    counts = {tissue: int(np.count_nonzero(mask == code)) for tissue, code in codes.items()}
-    if sum(counts.values()) + int(np.count_nonzero(mask == 0)) != mask.size:
-        allowed = [0, *sorted(codes.values())]
-        strange = np.unique(mask[~np.isin(mask, allowed)])[:3].tolist()
-        names = ", ".join(map(str, allowed))
-        raise ValueError(
-            f"expected labels {names}, got {', '.join(f'{value:g}' for value in strange)} in {where}"
-            f"{hint if 4 in strange else ''}"
-        )
-    return counts
-
-
-def _hint(data_set: DataSet) -> str:
-    after_treatment = "; for scans after treatment, where 4 is the resection cavity, use --layout brats2024"
-    return after_treatment if data_set.layout == "brats2023" else ""
-
-
-def _read_slices(data_set: DataSet, case: CaseFiles) -> tuple[list[Array], Array | None, float]:
-    image, mask = read_h5_slices(
-        data_set.root, case.image[0], slices=case.slices or 0, with_mask=case.label is not None
-    )
-    return [image[..., channel] for channel in range(image.shape[-1])], mask, _H5_VOXEL_ML
-
-
-def _read_files(data_set: DataSet, case: CaseFiles) -> tuple[list[Array], Array | None, float]:
-    files = [read_nifti(data_set.root, path) for path in case.image]
-    volumes = [file.voxels for file in files]
-    if len(volumes) == 1:
-        shape = volumes[0].shape
-        if len(shape) != 4 or shape[3] != len(case.modalities):
-            raise ValueError(f"expected 4D with {len(case.modalities)} channels, got {shape} in {case.image[0]}")
-        volumes = [volumes[0][..., channel] for channel in range(shape[3])]
-    if case.label is None:
-        return volumes, None, files[0].voxel_volume_ml
-    mask = read_nifti(data_set.root, case.label)
-    return volumes, mask.voxels, mask.voxel_volume_ml
+def _read_label(label: str, *, data_set: DataSet, readers: Readers, like: Volume, affine: Affine) -> Codes:
+    """Read a mask; where its names are those of two releases, say so to who took the wrong one."""
+    try:
+        return readers.label(str(data_set.root.absolute() / label), data_set.label_codes, like=like, affine=affine)
+    except ValueError as error:
+        if data_set.layout != "brats2023" or not str(error).startswith("unknown_label:"):
+            raise
+        hint = "for scans after treatment, where 4 is the resection cavity, use --layout brats2024"
+        raise ValueError(f"{error} ({hint})") from error

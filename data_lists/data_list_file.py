@@ -12,7 +12,11 @@ from data_lists.split import FOLDS, check_no_leak
 
 
 class CaseItem(TypedDict, total=False):
-    """One case of a list; `label`, its convention and `tumour_ml` only if labelled, `slices` only for h5 slices."""
+    """One case of a list; `label`, its convention and `tumour_ml` only if labelled, `slices` only for h5 slices.
+
+    `modalities` is the order of the files or channels of `image`; the hashes in `sha256["image"]` are always those of
+    FLAIR, T1, T1ce, T2.
+    """
 
     case: str
     patient: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_lists.brats_layouts import find_data_set
 from data_lists.case_files import CaseFiles, DataSet
-from data_lists.content import CaseContent, measure_cases
+from data_lists.content import CaseContent, Readers, measure_cases
 from data_lists.data_list_file import CaseItem, DataList
 from data_lists.duplicates import check_unique_content
 from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, FOLDS, Fold, split_patients
@@ -16,19 +16,19 @@ from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, FOLDS, Fold, split
 def build_data_list(
     dataset_dir: Path,
     *,
+    readers: Readers,
     layout: str | None = None,
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
-    seed: int = DEFAULT_SEED,
     unlabelled: bool = False,
     modalities: Sequence[str] | None = None,
 ) -> DataList:
-    """Build the data list of a BraTS-like data set in this process.
+    """Build the data list of a BraTS-like data set in this process, split with the default seed.
 
     Args:
         dataset_dir: folder of the data set.
+        readers: how images and masks are read.
         layout: one of `brats_layouts.LAYOUTS`; the default, None, recognises it by file names.
         fractions: shares of training, validation and test.
-        seed: seed of the split.
         unlabelled: no masks, all cases in `test`.
         modalities: channel order of h5 slices; the default is FLAIR, T1, T1ce, T2.
 
@@ -36,13 +36,12 @@ def build_data_list(
         The data list.
 
     Raises:
-        ImportError: If h5 slices are to be read without h5py.
         OSError: If the folder cannot be read.
         ValueError: If the data set is refused.
     """
     data_set = find_data_set(dataset_dir, layout=layout, unlabelled=unlabelled, modalities=modalities)
-    contents = list(measure_cases(data_set))
-    return assemble_data_list(data_set, contents, fractions=fractions, seed=seed)
+    contents = list(measure_cases(data_set, readers=readers))
+    return assemble_data_list(data_set, contents, fractions=fractions)
 
 
 def assemble_data_list(

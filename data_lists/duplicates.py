@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from data_lists.case_files import CaseFiles
+from data_lists.case_files import MODALITIES, CaseFiles
 from data_lists.content import CaseContent
 from data_lists.split import patient_normal_form
 
@@ -46,10 +46,12 @@ def check_unique_content(cases: Sequence[CaseFiles], contents: Sequence[CaseCont
     for case, content in zip(cases, contents, strict=True):
         # A 4D file or a pattern of slices holds all modalities.
         paths = case.image if len(case.image) > 1 else case.image * len(case.modalities)
-        for sha256, modality, path in zip(content.image_sha256, case.modalities, paths, strict=True):
-            patient, where = first.setdefault(sha256, (case.patient, f"{modality} in {path}"))
+        path_of = dict(zip(case.modalities, paths, strict=True))
+        for sha256, modality in zip(content.image_sha256, MODALITIES, strict=True):
+            here = f"{modality} in {path_of[modality]}"
+            patient, where = first.setdefault(sha256, (case.patient, here))
             if patient != case.patient:
                 raise ValueError(
                     f"expected different images of different patients, got the same voxels under {patient} ({where}) "
-                    f"and {case.patient} ({modality} in {path})"
+                    f"and {case.patient} ({here})"
                 )

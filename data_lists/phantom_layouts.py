@@ -7,9 +7,8 @@ import gzip
 import importlib
 import io
 import json
-import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
@@ -18,14 +17,15 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from data_lists.case_files import LABEL_CONVENTIONS, MODALITIES
+from data_lists.kaggle_layout import SLICE_NAME, TABLE
+from data_lists.nifti_case_folders import MASK, NAMES_2018, NAMES_2023, FileNames
 from data_lists.phantom_mri import ENHANCING, NECROSIS, OEDEMA, PhantomPatient
 
 Layout = Literal["brats2018", "brats2023", "msd", "kaggle_h5"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
-_BRATS_2018_CODES = {NECROSIS: 1, OEDEMA: 2, ENHANCING: 4}
-_BRATS_2023_CODES = {NECROSIS: 1, OEDEMA: 2, ENHANCING: 3}
-_DECATHLON_CODES = {OEDEMA: 1, NECROSIS: 2, ENHANCING: 3}
+_REGIONS = {"necrotic core": NECROSIS, "oedema": OEDEMA, "enhancing tumour": ENHANCING}
 _DECATHLON = {
     "name": "PHANTOM",
     "description": "Made-up patients in the layout of the Medical Segmentation Decathlon, Task01_BrainTumour",
@@ -33,7 +33,6 @@ _DECATHLON = {
     "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
     "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
 }
-_SLICE_FILE = re.compile(r"volume_(\d+)_slice_(\d+)\.h5")
 
 
 def write_patient(patient: PhantomPatient, folder: Path, *, layout: Layout, index: int) -> None:
@@ -71,29 +70,27 @@ def write_index(folder: Path, *, layout: Layout) -> None:
         counts = {"numTraining": len(pairs), "numTest": 0, "training": pairs, "test": []}
         (folder / "dataset.json").write_text(json.dumps({**_DECATHLON, **counts}, indent=1) + "\n", encoding="utf-8")
     elif layout == "kaggle_h5":
-        (folder / "meta_data.csv").write_text(_kaggle_table(folder / "data"), encoding="utf-8")
+        (folder / TABLE).write_text(_kaggle_table(folder / "data"), encoding="utf-8")
 
 
 def _write_brats_2018(patient: PhantomPatient, room: Path, index: int) -> list[Path]:
     case = room / f"Phantom_{index:03d}"
-    files = ("flair", "t1", "t1ce", "t2")
-    _write_case(patient, case, names=[f"{case.name}_{name}" for name in (*files, "seg")], codes=_BRATS_2018_CODES)
+    _write_case(patient, case, names=NAMES_2018, codes=LABEL_CONVENTIONS["brats2018"])
     return [case]
 
 
 def _write_brats_2023(patient: PhantomPatient, room: Path, index: int) -> list[Path]:
     case = room / f"Phantom-{index:05d}-000"
-    files = ("t2f", "t1n", "t1c", "t2w")
-    _write_case(patient, case, names=[f"{case.name}-{name}" for name in (*files, "seg")], codes=_BRATS_2023_CODES)
+    _write_case(patient, case, names=NAMES_2023, codes=LABEL_CONVENTIONS["brats2023"])
     return [case]
 
 
-def _write_case(patient: PhantomPatient, case: Path, *, names: list[str], codes: dict[int, int]) -> None:
+def _write_case(patient: PhantomPatient, case: Path, *, names: FileNames, codes: Mapping[str, int]) -> None:
     """One file per modality and one for the labels, in a folder of the patient's own."""
     case.mkdir()
     volumes = [*patient.image, _recode(patient.regions, codes)]
-    for name, volume in zip(names, volumes, strict=True):
-        _write_nifti(case / f"{name}.nii.gz", volume, patient.affine)
+    for kind, volume in zip((*MODALITIES, MASK), volumes, strict=True):
+        _write_nifti(case / f"{case.name}{names.endings[kind]}.nii.gz", volume, patient.affine)
 
 
 def _write_decathlon(patient: PhantomPatient, room: Path, index: int) -> list[Path]:
@@ -101,7 +98,7 @@ def _write_decathlon(patient: PhantomPatient, room: Path, index: int) -> list[Pa
     image.parent.mkdir()
     labels.parent.mkdir()
     _write_nifti(image, np.moveaxis(patient.image, 0, -1), patient.affine)
-    _write_nifti(labels, _recode(patient.regions, _DECATHLON_CODES), patient.affine)
+    _write_nifti(labels, _recode(patient.regions, LABEL_CONVENTIONS["msd"]), patient.affine)
     return [labels, image]  # image last: where it is, its labels are
 
 
@@ -111,7 +108,7 @@ def _write_kaggle(patient: PhantomPatient, room: Path, index: int) -> list[Path]
     data = room / "data"
     data.mkdir()
     image = np.moveaxis(patient.image, 0, -1).astype(np.float64)  # (H, W, S, 4)
-    mask = np.stack([patient.regions == code for code in (NECROSIS, OEDEMA, ENHANCING)], axis=-1).astype(np.uint8)
+    mask = np.stack([patient.regions == code for code in _REGIONS.values()], axis=-1).astype(np.uint8)
     paths = [data / f"volume_{index}_slice_{number}.h5" for number in range(image.shape[2])]
     for number, path in enumerate(paths):
         with h5py.File(path, "w") as file:
@@ -139,8 +136,8 @@ def _import_h5py() -> ModuleType:
 def _kaggle_table(data: Path) -> str:
     """The table of all slices: path, whether any tumour is in it, volume and slice number."""
     h5py = _import_h5py()
-    found = ((_SLICE_FILE.fullmatch(path.name), path) for path in data.iterdir())
-    slices = sorted((int(name[1]), int(name[2]), path) for name, path in found if name)
+    found = ((SLICE_NAME.fullmatch(path.name), path) for path in data.iterdir())
+    slices = sorted((int(name["volume"]), int(name["slice"]), path) for name, path in found if name)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["slice_path", "target", "volume", "slice"])
@@ -151,11 +148,11 @@ def _kaggle_table(data: Path) -> str:
     return table.getvalue()
 
 
-def _recode(regions: NDArray[np.uint8], codes: dict[int, int]) -> NDArray[np.uint8]:
+def _recode(regions: NDArray[np.uint8], codes: Mapping[str, int]) -> NDArray[np.uint8]:
     """Replace our region codes by a layout's own; background stays 0."""
-    lookup = np.zeros(max(codes) + 1, dtype=np.uint8)
-    for ours, theirs in codes.items():
-        lookup[ours] = theirs
+    lookup = np.zeros(max(_REGIONS.values()) + 1, dtype=np.uint8)
+    for tissue, ours in _REGIONS.items():
+        lookup[ours] = codes[tissue]
     return lookup[regions]
 
 

@@ -15,7 +15,6 @@ from data_lists.phantom_anatomy import Anatomy, build_anatomy
 from data_lists.phantom_grid import FIELD_OF_VIEW_MM, Field, Grid, smooth_noise
 from data_lists.phantom_tumour import Tumours, grow_tumours
 
-MODALITIES = ("FLAIR", "T1", "T1ce", "T2")
 BACKGROUND, NECROSIS, OEDEMA, ENHANCING = 0, 1, 2, 3  # codes of PhantomPatient.regions
 _SMALLEST_SIDE = 8  # voxels; below, no structure of the brain is left
 
@@ -39,8 +38,8 @@ class PhantomPatient:
     """One made-up patient.
 
     Attributes:
-        image: int16 array of shape (4, H, W, S), arbitrary units, in the order of `MODALITIES`; 0 outside the brain and
-            at least 1 inside.
+        image: int16 array of shape (4, H, W, S), arbitrary units, in the order of `case_files.MODALITIES`; 0 outside
+            the brain and at least 1 inside.
         regions: uint8 array of shape (H, W, S): 0 background, 1 necrotic core, 2 oedema, 3 enhancing tumour.
         affine: (4, 4) voxel indices to RAS millimetres; indices grow to the left, the back and the top, as in BraTS.
     """

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from custom_transforms.mri_study import read_label_map, read_modalities
 from data_lists.brats_layouts import EXPECTED_NAMES, LAYOUTS, find_data_set
 from data_lists.case_files import MODALITIES
-from data_lists.content import measure_cases
+from data_lists.content import Readers, measure_cases
 from data_lists.data_list_file import DataList, write_data_list
 from data_lists.decathlon import assemble_data_list
 from data_lists.fold_table import format_fold_table
 from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, exact_shares
+
+READERS = Readers(image=read_modalities, label=read_label_map)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     parser.add_argument("--unlabelled", action="store_true", help="for inference: no masks, all cases in test")
     parser.add_argument("--modalities", nargs=4, choices=MODALITIES, help="channel order of kaggle_h5 slices")
-    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes, 300 MB each")
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes, 400 MB each")
     return parser.parse_args()
 
 
@@ -48,7 +51,7 @@ def build(arguments: argparse.Namespace, *, output: Path) -> DataList:
         unlabelled=arguments.unlabelled,
         modalities=arguments.modalities,
     )
-    measured = measure_cases(data_set, workers=arguments.workers)
+    measured = measure_cases(data_set, readers=READERS, workers=arguments.workers)
     contents = list(tqdm(measured, total=len(data_set.cases), desc="reading cases", unit="case", disable=None))
     return assemble_data_list(data_set, contents, fractions=arguments.fractions, seed=arguments.seed)
 
@@ -59,7 +62,7 @@ def main() -> int:
     try:
         data_list = build(arguments, output=output)
         write_data_list(data_list, output)
-    except (ImportError, OSError, ValueError, BrokenProcessPool) as error:
+    except (OSError, ValueError, BrokenProcessPool) as error:
         print("build_data_lists:", *str(error).split(), file=sys.stderr)
         return 2
     print(format_fold_table(data_list))

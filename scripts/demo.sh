@@ -13,7 +13,7 @@ if [ $# -eq 0 ]; then
 else
   dataset=$(cd "$1" 2>/dev/null && pwd) || fail "expected a folder of labelled cases, got $1"
   out=build/demo_$(basename "$dataset") fractions=(0.7 0.15 0.15) slice_size="[240,240]" note=""
-  [ ! -e "$root/$out" ] || fail "$out holds the results of an earlier run; move it away first"
+  [ ! -e "$root/$out/models" ] || fail "$out holds the results of an earlier run; move it away first"
 fi
 cd "$root"
 mkdir -p "$out"
@@ -26,8 +26,8 @@ bundle() {  # run id, configs, options
 }
 
 [ $# -gt 0 ] || say scripts/make_phantom.py mri "$dataset" --patients 36 --shape 128 128 48
+say scripts/estimate_time.py "$dataset" --fractions "${fractions[@]}" --slice-size "$slice_size"
 say scripts/build_data_lists.py "$dataset" --output "$out/data_list.json" --fractions "${fractions[@]}"
-say scripts/estimate_time.py "$out/data_list.json" "$dataset" --slice-size "$slice_size"
 say scripts/explore_data_set.py "$dataset" --data-list "$out/data_list.json" --output "$out/explore"
 bundle training "train regions demo" --slice_size "$slice_size" --output_dir "$out/eval" --cache_dir "$out/prepared"
 bundle evaluating "train regions demo evaluate" --output_dir "$out/eval" --note "$note"

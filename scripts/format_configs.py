@@ -2,7 +2,6 @@
 
 Example:
     python scripts/format_configs.py bundles/*/configs/*.json
-    python scripts/format_configs.py --check bundles/*/configs/*.json
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def entry(key: str, value: object, indent: int) -> str:
 
 
 def fill(parts: list[str], start: int, inner: str) -> str:
-    """Put as many arguments on a line as fit; the first line begins after `start` characters."""
+    """Put as many arguments on a line as fit; the first begins after `start` characters."""
     text, used = parts[0], start + 1 + len(parts[0])
     for part in parts[1:]:
         fits = used + len(part) + 4 <= WIDTH
@@ -66,13 +65,15 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 2 if a file would change")
     arguments = parser.parse_args()
-    changed = [file for file in arguments.files if format_config(file.read_text()) != file.read_text()]
+    try:
+        changed = [file for file in arguments.files if format_config(file.read_text()) != file.read_text()]
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"format_configs: {error}\n")
     if arguments.check and changed:
-        names = ", ".join(str(file) for file in changed)
-        parser.exit(2, f"expected configs as scripts/format_configs.py writes them, not so: {names}\n")
+        parser.exit(2, f"format_configs: expected its own format, got another in {', '.join(map(str, changed))}\n")
     for file in changed:
-        with whole_file(file) as unfinished:
-            unfinished.write_text(format_config(file.read_text()))
+        with whole_file(file) as new:
+            new.write_text(format_config(file.read_text()))
 
 
 if __name__ == "__main__":

@@ -83,3 +83,9 @@ def test_metadata_speaks_of_what_the_default_task_marks() -> None:
 
 def test_regions_overlay_names_known_regions() -> None:
     assert set(read("regions")["regions"]) <= set(REGIONS)
+
+
+def test_label_convention_holds_codes_alone() -> None:
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / "inference.json"))
+    assert parser.get_parsed_content("label_convention") == {"necrotic core": 1, "oedema": 2, "enhancing tumour": 4}

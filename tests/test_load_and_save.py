@@ -6,9 +6,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from conftest import READERS
 from monai.data import MetaTensor
 from monai.transforms import Compose, DivisiblePadd, Invertd, Orientationd
 
+from custom_transforms import autocast
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.data_list import load_fold
@@ -52,7 +54,7 @@ def test_every_layout_gives_the_same_patient(tmp_path: Path, layout: Layout) -> 
     patient = make_patient(3, shape=(41, 37, 12))
     write_patient(patient, tmp_path, layout=layout, index=3)
     write_index(tmp_path, layout=layout)
-    write_data_list(build_data_list(tmp_path, fractions=(0, 0, 1)), tmp_path / "data_list.json")
+    write_data_list(build_data_list(tmp_path, readers=READERS, fractions=(0, 0, 1)), tmp_path / "data_list.json")
     item = load_fold(tmp_path / "data_list.json", "test", tmp_path)[0]
     loaded = LoadImageModalitiesd(["image", "label"])(item)
     np.testing.assert_array_equal(loaded["image"], patient.image)
@@ -124,6 +126,6 @@ def test_bfloat16_is_used_only_where_enabled_and_comes_back_as_float32(monkeypat
         return output
 
     for enabled, native in ((True, True), (False, True), (True, False)):
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
+        monkeypatch.setattr(autocast, "computes_bfloat16", lambda native=native: native)
         assert CpuBfloat16Inferer(run, enabled=enabled)(inputs, network).dtype == torch.float32  # type: ignore[arg-type]
     assert seen == [torch.bfloat16, torch.float32, torch.float32]

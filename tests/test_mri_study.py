@@ -132,6 +132,12 @@ def test_h5_slices_become_a_volume_in_the_order_of_their_numbers(tmp_path: Path)
     assert (volume.min((1, 2)) == 0).all()  # background, although each slice came with another lowest value
     labels = read_label_map(pattern, CODES, like=volume, affine=affine)
     np.testing.assert_array_equal(labels[0, 0], [1, 2, 4] * 4)
+    shuffled = dict(reversed(CODES.items()))  # the order of a dictionary does not say which channel is which
+    np.testing.assert_array_equal(read_label_map(pattern, shuffled, like=volume, affine=affine), labels)
+    with h5py.File(tmp_path / "volume_1_slice_3.h5", "a") as file:
+        file["mask"][0, 0] = 1  # all tissues at once
+    with pytest.raises(RefusedError, match="label_channels"):
+        read_label_map(pattern, CODES, like=volume, affine=affine)
     (tmp_path / "volume_1_slice_5.h5").unlink()
     with pytest.raises(RefusedError, match=r"missing_slice: volume_1_slice_\*.h5"):
         read_modalities(pattern)
@@ -139,6 +145,7 @@ def test_h5_slices_become_a_volume_in_the_order_of_their_numbers(tmp_path: Path)
 
 def test_case_is_named_after_the_list_or_the_file() -> None:
     assert case_name({"case": "/data/Case_1", "image": "x.nii.gz"}) == "Case_1"
+    assert case_name({"image": "/data/sub.1.nii.gz"}) == "sub.1"
     assert case_name({"image": ["/data/p1_flair.nii.gz", "b"]}) == "p1_flair"
 
 

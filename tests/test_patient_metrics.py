@@ -69,6 +69,14 @@ def test_pooled_values_by_hand() -> None:
     for name, value in expected.items():
         assert found[f"pooled_{name}"] == pytest.approx(value)
     assert found["mean_dice"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert found["pooled_small_tumour_dice"] == pytest.approx(14 / 20)  # every tumour here is small
+
+
+def test_interval_leaves_out_resamples_for_which_the_value_is_undefined() -> None:
+    rows = [{"tp": 0, "fp": 0, "fn": 0, "tn": 9, "dice": 1.0}] * 7 + [{"tp": 3, "fp": 1, "fn": 0, "tn": 5, "dice": 0.9}]
+    rows = [{**row, **{f"small_{name}": row[name] for name in ("tp", "fp", "fn", "tn")}} for row in rows]
+    estimate = summarise(rows)["pooled_small_tumour_dice"]
+    assert estimate == {"value": 6 / 7, "low": 6 / 7, "high": 6 / 7, "patients": 8}
 
 
 def test_interval_widens_with_spread_and_needs_three_patients() -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from data_lists.case_files import MODALITIES
 from data_lists.phantom_grid import Grid
-from data_lists.phantom_mri import ENHANCING, MODALITIES, NECROSIS, OEDEMA, PhantomPatient, make_patient
+from data_lists.phantom_mri import ENHANCING, NECROSIS, OEDEMA, PhantomPatient, make_patient
 
 SHAPE = (41, 37, 19)
 

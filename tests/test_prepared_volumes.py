@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader
-from monai.transforms import Compose, RandFlipd
-from monai.utils import set_determinism
+from monai.transforms import Compose, RandFlipd, RandGaussianNoised
 from torch.utils.data import DataLoader as PlainLoader
 
+from custom_transforms.epoch_seed import EpochSeedHandler
 from custom_transforms.fingerprint import fingerprint
 from custom_transforms.prepared_volumes import PreparedVolumes
 from custom_transforms.slice_sampling import RandSlicesDataset
@@ -94,16 +96,26 @@ def test_index_chooses_the_patient(tmp_path: Path) -> None:
     assert patients == [1, 1, 2, 3]
 
 
-def epoch(folder: Path, workers: int) -> torch.Tensor:
-    set_determinism(seed=7)
-    flip = Compose([RandFlipd(["image", "label"], prob=0.5, spatial_axis=0)])
-    dataset = RandSlicesDataset(ITEMS, MakeVolume(folder / "log"), folder / "cache", slice_transform=flip)
-    return torch.cat([batch["image"] for batch in DataLoader(dataset, batch_size=8, shuffle=True, num_workers=workers)])
+def epochs(folder: Path, workers: int) -> list[torch.Tensor]:
+    """Two epochs of augmented slices, seeded at their starts as in training."""
+    noise = Compose([RandGaussianNoised("image", prob=1.0, std=1.0)])
+    dataset = RandSlicesDataset(ITEMS, MakeVolume(folder / "log"), folder / "cache", slice_transform=noise)
+    loader = DataLoader(dataset, batch_size=8, shuffle=True, num_workers=workers)
+    drawn = []
+    for number in (1, 2):
+        EpochSeedHandler(7, dataset)(SimpleNamespace(state=SimpleNamespace(epoch=number), data_loader=loader))  # type: ignore[arg-type]
+        drawn.append(torch.cat([batch["image"] for batch in loader]))
+    return drawn
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_same_seed_gives_the_same_epoch(tmp_path: Path, workers: int) -> None:
-    assert torch.equal(epoch(tmp_path, workers), epoch(tmp_path, workers))
+def test_epochs_are_repeatable_and_no_slice_is_augmented_like_another(tmp_path: Path, workers: int) -> None:
+    first, second = epochs(tmp_path, workers)
+    again = epochs(tmp_path, workers)
+    assert torch.equal(first, again[0])
+    assert torch.equal(second, again[1])
+    noise = torch.cat([first, second])[:, 0, 0, 0]  # this voxel is 0 before the noise
+    assert len(noise.unique()) == len(noise)  # in both epochs and all workers
 
 
 def test_workers_share_a_cache_they_all_fill(tmp_path: Path) -> None:
@@ -122,4 +134,9 @@ def test_fingerprint_sees_settings_and_not_random_state() -> None:
     before = fingerprint(flip)
     flip.set_random_state(seed=5)
     assert fingerprint(flip) == before != fingerprint(other)
+    assert fingerprint(np.int64(1)) != fingerprint(np.int64(2))
+    assert fingerprint(partial(Path, "a")) != fingerprint(partial(Path, "b"))
+    for unknowable in (lambda: 1, flip.set_random_state):
+        with pytest.raises(ValueError, match="expected settings that can be told apart"):
+            fingerprint(unknowable)
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})

@@ -53,6 +53,7 @@ def test_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path
     [
         ({"learnig_rate": 1, "bundle_root": BUNDLE}, "unknown_option: --learnig_rate: expected an id of the config"),
         ({}, "wrong_bundle_root: .: expected --bundle_root to name the folder that holds configs/"),
+        ({"bundle_root": BUNDLE, "regions": "['tumour']"}, "regions: expected names from"),
         ({"bundle_root": BUNDLE, "dataset_dir": "/none"}, "missing_data_list: data_list.json: expected a data list"),
     ],
 )

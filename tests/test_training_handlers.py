@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Events
+from monai.data import Dataset
 from monai.engines import SupervisedTrainer
 from torch.utils.data import DataLoader
 
@@ -91,38 +92,49 @@ def test_training_ends_after_patience(tmp_path: Path) -> None:
     assert trainer.state.epoch == 4
 
 
-def test_only_nan_leaves_no_model(tmp_path: Path) -> None:
-    train_with_scores(tmp_path / "model.pt", [math.nan, math.nan])
+@pytest.mark.parametrize("scores", [[math.nan, math.nan], [None, None]])
+def test_training_without_a_score_does_not_pass_for_finished(tmp_path: Path, scores: list[float | None]) -> None:
+    with pytest.raises(RefusedError, match="no_model: model.pt: expected a validation with a score"):
+        train_with_scores(tmp_path / "model.pt", scores)
     assert not (tmp_path / "model.pt").exists()
 
 
-def resumable(folder: Path, *, resume: bool, max_epochs: int, scores: Sequence[float]) -> tuple[Any, torch.nn.Module]:
-    network, evaluator = line(), Scores(scores)
+def resumable(folder: Path, *, resume: bool, max_epochs: int = 5) -> tuple[Any, torch.nn.Module]:
+    network, evaluator = line(), Scores([0.1, 0.6, 0.2, 0.5, 0.4])
     keep = BestModelHandler(evaluator, network, folder / "model.pt", patience=99)  # type: ignore[arg-type]
     trainer = trainer_with(network, evaluator, keep, max_epochs=max_epochs)
-    objects = {"network": network, "optimizer": trainer.optimizer}
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(trainer.optimizer, T_max=max_epochs)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: schedule.step())
+    objects = {"network": network, "optimizer": trainer.optimizer, "schedule": schedule}
     TrainingCheckpointHandler(folder / "training.pt", objects, resume=resume).attach(trainer)
     return trainer, network
 
 
+def stopped_after(trainer: Any, epoch: int) -> Any:
+    trainer.add_event_handler(Events.EPOCH_COMPLETED(once=epoch), lambda engine: engine.terminate())
+    return trainer
+
+
 def test_resumed_training_ends_where_uninterrupted_training_ends(tmp_path: Path) -> None:
-    scores = [0.1, 0.6, 0.2, 0.5, 0.4]
-    whole, expected = resumable(tmp_path / "whole", resume=False, max_epochs=5, scores=scores)
+    whole, expected = resumable(tmp_path / "whole", resume=False)
     whole.run()
-    resumable(tmp_path / "parts", resume=False, max_epochs=3, scores=scores)[0].run()
-    second, found = resumable(tmp_path / "parts", resume=True, max_epochs=5, scores=scores)
+    stopped_after(resumable(tmp_path / "parts", resume=False)[0], 3).run()
+    second, found = resumable(tmp_path / "parts", resume=True)
     second.run()
     assert torch.equal(found.weight, expected.weight)
+    assert second.optimizer.param_groups[0]["lr"] == whole.optimizer.param_groups[0]["lr"] == 0
     assert (second.state.epoch, second.state.iteration) == (5, 10)
     assert (second.state.best_score, second.state.best_score_epoch) == (0.6, 2)  # 0.5 did not replace the better model
 
 
-def test_resume_without_file_other_network_or_nothing_left_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match=r"missing_checkpoint: training.pt"):
-        resumable(tmp_path, resume=True, max_epochs=2, scores=[1, 1])[0].run()
-    resumable(tmp_path, resume=False, max_epochs=2, scores=[1, 1])[0].run()
-    with pytest.raises(RefusedError, match="nothing_left: training.pt: expected max_epochs above the 2"):
-        resumable(tmp_path, resume=True, max_epochs=2, scores=[1, 1])[0].run()
+def test_resume_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="missing_checkpoint: training.pt"):
+        resumable(tmp_path, resume=True)[0].run()
+    resumable(tmp_path, resume=False)[0].run()
+    with pytest.raises(RefusedError, match="other_max_epochs: training.pt: expected max_epochs 5 as in it, got 9"):
+        resumable(tmp_path, resume=True, max_epochs=9)[0].run()
+    with pytest.raises(RefusedError, match="nothing_left: training.pt"):
+        resumable(tmp_path, resume=True)[0].run()
     other = trainer_with(torch.nn.Linear(1, 2))
     TrainingCheckpointHandler(tmp_path / "training.pt", {"network": other.network}, resume=True).attach(other)
     with pytest.raises(RefusedError, match="checkpoint_mismatch"):
@@ -172,16 +184,27 @@ def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) 
 def test_start_without_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"missing_data_list: data_list.json: .*build_data_lists.py"):
         require_data({"training": []}, tmp_path / "data_list.json")
+    (tmp_path / "data_list.json").write_text("{")
+    with pytest.raises(RefusedError, match="damaged_data_list: data_list.json: expected JSON"):
+        require_data({"training": []}, tmp_path / "data_list.json")
     (tmp_path / "data_list.json").write_text("{}")
     with pytest.raises(RefusedError, match="at least 1 patient.s. in 'training', got 0"):
         require_data({"training": []}, tmp_path / "data_list.json")
 
 
-def test_volumes_are_prepared_before_the_engine_starts(tmp_path: Path) -> None:
-    def make(item: dict[str, Any]) -> dict[str, Any]:
-        return {"image": torch.ones(4, 2, 2, 2), "label": torch.ones(1, 2, 2, 2)}
+def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
+    items = [{"image": f"{patient}/flair.nii.gz"} for patient in ("P1", "P2")]
+    for data in (items, [{"case": "a b"}, {"case": "a_b"}]):
+        with pytest.raises(RefusedError, match="repeated_case: .* twice"):
+            require_data({"test": Dataset(data)}, tmp_path / "data_list.json")
 
-    volumes = PreparedVolumes([{"case": "a"}, {"case": "b"}], make, tmp_path / "cache")
+
+def make_volume(item: dict[str, Any]) -> dict[str, Any]:
+    return {"image": torch.ones(4, 2, 2, 2), "label": torch.ones(1, 2, 2, 2)}
+
+
+def test_volumes_are_prepared_before_the_engine_starts(tmp_path: Path) -> None:
+    volumes = PreparedVolumes([{"case": "a"}, {"case": "b"}], make_volume, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
     require_data({"training": volumes}, tmp_path / "data_list.json")
     assert len(list((tmp_path / "cache").iterdir())) == 2

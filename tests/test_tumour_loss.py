@@ -38,6 +38,14 @@ def test_all_terms_by_hand_on_one_pixel() -> None:
     assert loss.item() == pytest.approx(0.5 * dice + 0.3 * bce + 0.2 * focal, rel=1e-5)
 
 
+def test_focal_term_weighs_background_by_three_quarters() -> None:
+    # logit 0 on background: p = 0.5, alpha 1 - 0.25
+    only_focal = SmallTumourLoss(dice_weight=0, bce_weight=0, focal_weight=1)
+    assert only_focal(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)).item() == pytest.approx(
+        0.75 * 0.25 * math.log(2)
+    )
+
+
 def test_right_answer_costs_nothing_and_half_precision_stays_finite() -> None:
     target = square(20).expand(2, 3, 64, 64)
     logits = (target * 2 - 1) * 30

@@ -43,5 +43,6 @@ def patient_interval(
         result = bootstrap(
             arrays, statistic, paired=True, vectorized=True, n_resamples=2000, method="percentile", rng=seed
         )
-    low, high = (float(bound) for bound in result.confidence_interval)
+    # a resample may hold no patient that the statistic is defined for, as no small tumour
+    low, high = (float(bound) for bound in np.nanpercentile(result.bootstrap_distribution, [2.5, 97.5]))
     return Estimate(value=value, low=low, high=high, patients=patients)
