@@ -88,6 +88,8 @@ def test_args_file_is_checked_too(tmp_path: Path) -> None:
     assert "did you mean --patience?" in result.stderr.strip().splitlines()[-1]
 
 
-def test_foreign_error_keeps_its_traceback() -> None:
-    result = run_bundle("training", "train", bundle_root=BUNDLE, max_epochs="$1/0")
-    assert "Traceback" in result.stderr
+def test_foreign_error_keeps_its_traceback(phantoms: Path, tmp_path: Path) -> None:
+    options = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "cache_dir": tmp_path, "num_workers": 0}
+    result = run_bundle("training", "train", "smoke", **options, learning_rate="$1 / 0")
+    assert result.returncode != 0
+    assert "ZeroDivisionError" in result.stderr
