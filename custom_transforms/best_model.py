@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -28,7 +29,8 @@ class BestModelHandler:
     Args:
         evaluator: engine whose key metric is the score; higher is better.
         network: what is written, as one flat state dict without the prefix of data-parallel training.
-        path: file of the best model; complete or absent at any moment.
+        path: file of the best model; complete or absent at any moment. One of an earlier run is kept beside it as
+            `<stem>.previous.pt`.
         patience: epochs without a better score after which training ends.
     """
 
@@ -52,8 +54,8 @@ class BestModelHandler:
         if self.evaluator.state.epoch == epoch:  # else this epoch had no validation
             score = float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
             if score > state.best_score:  # false for NaN
+                self._write(of_a_new_run=state.best_score_epoch == 0)
                 state.best_score, state.best_score_epoch = score, epoch
-                self._write()
                 self.logger.info("epoch %d: best model so far, score %.4f", epoch, score)
         if epoch - state.best_score_epoch >= self.patience:
             self.logger.info("no better score since epoch %d: training ends", state.best_score_epoch)
@@ -69,10 +71,13 @@ class BestModelHandler:
             expected = "a validation with a score (val_interval up to max_epochs)"
             raise RefusedError.of("no_model", self.path.name, expected=expected, got="none")
 
-    def _write(self) -> None:
-        if idist.get_rank() == 0:
-            with whole_file(self.path) as file:
-                torch.save(plain(self.network).state_dict(), file)
+    def _write(self, *, of_a_new_run: bool) -> None:
+        if idist.get_rank() != 0:
+            return
+        with whole_file(self.path) as file:
+            torch.save(plain(self.network).state_dict(), file)
+            if of_a_new_run and self.path.is_file():  # the first epoch of a new run is no match for what was there
+                shutil.copyfile(self.path, self.path.with_name(f"{self.path.stem}.previous.pt"))
 
 
 def plain(network: nn.Module) -> nn.Module:

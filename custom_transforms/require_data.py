@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sized
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import ignite.distributed as idist
 
@@ -14,7 +16,17 @@ from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.save_mask import file_stem
 
 
-def require_data(folds: Mapping[str, Sized], data_list: str | Path, *, num_workers: int = 0) -> None:
+class Fold(Protocol):
+    """A data set made from items, such as `PreparedVolumes` or `monai.data.Dataset`."""
+
+    data: Sequence[Mapping[str, Any]]
+
+    def __len__(self) -> int:
+        """Count patients."""
+        ...
+
+
+def require_data(folds: Mapping[str, Fold], data_list: str | Path, *, num_workers: int = 0) -> None:
     """Check that every fold has patients, then prepare the volumes that are kept prepared.
 
     Stands in a config's `run` before the engine: MONAI's engines take an empty data set for a finished one.
@@ -31,11 +43,10 @@ def require_data(folds: Mapping[str, Sized], data_list: str | Path, *, num_worke
     for fold, data in folds.items():
         if len(data) < idist.get_world_size():
             _refuse(fold, len(data), Path(data_list))
-        names = [file_stem(case_name(item)) for item in getattr(data, "data", [])]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        [(name, times)] = Counter(file_stem(case_name(item)) for item in data.data).most_common(1)
+        if times > 1:
             expected = f"a name of its own for each case in '{fold}'"
-            raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{twice[0]} twice")
+            raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{name} {times} times")
     for fold, data in folds.items():
         if isinstance(data, PreparedVolumes):
             data.prepare(num_workers=num_workers, description=f"preparing {fold}")

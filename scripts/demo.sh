@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 fail() { echo "demo: $1" >&2; exit 2; }
 
 if [ $# -eq 0 ]; then
-  out=build/demo dataset=build/demo/phantoms fractions=(0.66 0.12 0.22) slice_size="[96,96]"
+  out=build/demo dataset=build/demo/phantoms fractions=(0.66 0.12 0.22) slice_size="[80,80]"
   note="Synthetic: phantoms, not patients."
   rm -rf "${root:?}/$out"
 else

@@ -87,6 +87,12 @@ def test_best_epoch_is_kept(tmp_path: Path, scores: list[float | None], best: in
     assert [file.name for file in (tmp_path / "models").iterdir()] == ["model.pt"]
 
 
+def test_model_of_an_earlier_run_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    _, earlier = train_with_scores(tmp_path / "model.pt", [0.9])
+    train_with_scores(tmp_path / "model.pt", [0.1, 0.2])
+    assert torch.load(tmp_path / "model.previous.pt", weights_only=True)["weight"].item() == earlier[0]
+
+
 def test_training_ends_after_patience(tmp_path: Path) -> None:
     trainer, _ = train_with_scores(tmp_path / "model.pt", [0.1, 0.3, 0.2, 0.2, 0.9], patience=2)
     assert trainer.state.epoch == 4
@@ -183,19 +189,19 @@ def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) 
 
 def test_start_without_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"missing_data_list: data_list.json: .*build_data_lists.py"):
-        require_data({"training": []}, tmp_path / "data_list.json")
+        require_data({"training": Dataset([])}, tmp_path / "data_list.json")
     (tmp_path / "data_list.json").write_text("{")
     with pytest.raises(RefusedError, match="damaged_data_list: data_list.json: expected JSON"):
-        require_data({"training": []}, tmp_path / "data_list.json")
+        require_data({"training": Dataset([])}, tmp_path / "data_list.json")
     (tmp_path / "data_list.json").write_text("{}")
     with pytest.raises(RefusedError, match="at least 1 patient.s. in 'training', got 0"):
-        require_data({"training": []}, tmp_path / "data_list.json")
+        require_data({"training": Dataset([])}, tmp_path / "data_list.json")
 
 
 def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
     items = [{"image": f"{patient}/flair.nii.gz"} for patient in ("P1", "P2")]
     for data in (items, [{"case": "a b"}, {"case": "a_b"}]):
-        with pytest.raises(RefusedError, match="repeated_case: .* twice"):
+        with pytest.raises(RefusedError, match="repeated_case: .* 2 times"):
             require_data({"test": Dataset(data)}, tmp_path / "data_list.json")
 
 
