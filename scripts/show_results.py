@@ -32,7 +32,9 @@ def main() -> None:
     rows = [("mean", summary["mean_dice"], baseline["mean_dice"])]
     floors = {floor["region"]: floor["dice"] for floor in baseline["regions"]}
     rows += [(name, found["mean_dice"], floors[name]) for name, found in summary["regions"].items()]
-    print(f"\n{summary.get('note', '')} Mean Dice of {summary['patients']} patients not used for training:".lstrip(" "))
+    print(
+        "\n" + f"{summary.get('note', '')} Mean Dice of patients not used for training: {summary['patients']}".strip()
+    )
     print("region        Dice   95 % interval     best single threshold")
     for name, dice, floor in rows:
         interval = "too few patients" if dice["low"] is None else f"{dice['low']:.3f} to {dice['high']:.3f}"

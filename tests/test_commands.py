@@ -32,7 +32,7 @@ def test_results_are_shown_with_interval_and_floor(tmp_path: Path) -> None:
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval" / "metrics.json").write_text(json.dumps({**summary, "best_single_threshold": floor}))
     lines = run("show_results.py", tmp_path).stdout.splitlines()
-    assert lines[1] == "Synthetic. Mean Dice of 8 patients not used for training:"
+    assert lines[1] == "Synthetic. Mean Dice of patients not used for training: 8"
     assert lines[3].split() == ["mean", "0.800", "0.700", "to", "0.900", "0.400"]
     assert lines[4].split() == ["WT", "0.600", "too", "few", "patients", "0.500"]
     assert str(tmp_path / "eval" / "overlays") in lines[-4]
