@@ -33,6 +33,7 @@ from custom_transforms.pictures import (
     style_plot,
 )
 
+OF_TRAINING = ("epoch", "loss", "learning_rate")
 Row = dict[str, str]  # as in the file, so that rows of an earlier run are kept to the last digit
 
 
@@ -123,7 +124,7 @@ def read_history(path: Path) -> list[Row]:
 
 
 def draw_curves(rows: Sequence[Row]) -> Figure:
-    """Draw loss and learning rate on the left and Dice on the right, over epochs.
+    """Draw loss and learning rate on the left and the metrics of validation on the right, over epochs.
 
     Args:
         rows: as in `history.csv`; empty cells, of epochs without validation, are passed over.
@@ -132,17 +133,17 @@ def draw_curves(rows: Sequence[Row]) -> Figure:
         a figure that pyplot does not know.
     """
     figure = Figure(figsize=(11, 5), layout="constrained")
-    panels = figure.subplot_mosaic([["loss", "dice"], ["rate", "dice"]], height_ratios=[3, 1])
+    panels = figure.subplot_mosaic([["loss", "metrics"], ["rate", "metrics"]], height_ratios=[3, 1])
     _draw(panels["loss"], rows, ["loss"], BLUE)
     style_plot(panels["loss"], title="Training loss", x_label="", y_label="mean loss of the epoch")
     _draw(panels["rate"], rows, ["learning_rate"], BLACK)
     style_plot(panels["rate"], title="Learning rate", x_label="epoch", y_label="")
-    names = list(dict.fromkeys(name for row in rows for name in row if "dice" in name.lower()))
-    _draw(panels["dice"], rows, names, VERMILLION, SKY_BLUE, GREEN, ORANGE, PURPLE, BLUE, BLACK)
-    style_plot(panels["dice"], title="Validation", x_label="epoch", y_label="Dice, 0 to 1")
-    panels["dice"].set_ylim(0, 1)
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in OF_TRAINING))
+    _draw(panels["metrics"], rows, names, VERMILLION, SKY_BLUE, GREEN, ORANGE, PURPLE, BLUE, BLACK)
+    style_plot(panels["metrics"], title="Validation", x_label="epoch", y_label="0 to 1, higher is better")
+    panels["metrics"].set_ylim(0, 1.02)
     if names:
-        panels["dice"].legend(fontsize=TICK_POINTS, frameon=False, loc="best")
+        panels["metrics"].legend(fontsize=TICK_POINTS, frameon=False, loc="best")
     for axes in panels.values():
         axes.set_xlim(0, 1 + max([int(row["epoch"]) for row in rows], default=0))
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))

@@ -22,10 +22,13 @@ def fingerprint(*things: object) -> str:
 
 
 def file_states(paths: str | Sequence[str]) -> list[list[int]]:
-    """Give size and modification time of files that are named singly, in a list or by a pattern with `*`."""
+    """Give size and modification time of files named singly, in a list, by a pattern with `*`, or by their folder."""
     files: list[Path] = []
     for path in [Path(paths)] if isinstance(paths, str) else map(Path, paths):
-        files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+        if path.is_dir():
+            files += sorted(path.rglob("*"))
+        else:
+            files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
     return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
 

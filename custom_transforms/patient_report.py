@@ -119,13 +119,13 @@ class PatientReportHandler:
             mean = float(np.mean([best["dice"] for best in self.baseline.best]))
             summary["best_single_threshold"] = {"mean_dice": mean, "regions": self.baseline.best}
         with whole_file(self.output_dir / "metrics.json") as file:
-            file.write_text(json.dumps(_finite(summary), indent=1) + "\n")
+            file.write_text(json.dumps(finite(summary), indent=1) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    """Replace NaN, which JSON does not have, by null."""
+def finite(value: Any) -> Any:
+    """Replace NaN and infinity, which JSON does not have, by null, in containers too."""
     if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: finite(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

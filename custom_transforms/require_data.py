@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import ignite.distributed as idist
 
 from custom_transforms.mri_study import case_name
-from custom_transforms.prepared_volumes import PreparedVolumes
+from custom_transforms.prepared_items import PreparedItems
 from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.save_mask import file_stem
 
 
 class Fold(Protocol):
-    """A data set made from items, such as `PreparedVolumes` or `monai.data.Dataset`."""
+    """A data set made from items, such as `PreparedItems` or `monai.data.Dataset`."""
 
     data: Sequence[Mapping[str, Any]]
 
@@ -32,7 +32,7 @@ def require_data(folds: Mapping[str, Fold], data_list: str | Path, *, num_worker
     Stands in a config's `run` before the engine: MONAI's engines take an empty data set for a finished one.
 
     Args:
-        folds: name of a fold to its data set; a `PreparedVolumes` is worked out now, with a progress bar.
+        folds: name of a fold to its data set; a `PreparedItems` is worked out now, with a progress bar.
         data_list: file that the items come from, for the message.
         num_workers: processes that prepare.
 
@@ -48,7 +48,7 @@ def require_data(folds: Mapping[str, Fold], data_list: str | Path, *, num_worker
             expected = f"a name of its own for each case in '{fold}'"
             raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{name} {times} times")
     for fold, data in folds.items():
-        if isinstance(data, PreparedVolumes):
+        if isinstance(data, PreparedItems):
             data.prepare(num_workers=num_workers, description=f"preparing {fold}")
 
 

@@ -1,0 +1,154 @@
+"""From the classifier's maps to a patient's result: probability, decision, slices that carry it, suspicious region."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.transforms import MapTransform, Orientation
+from torch.nn.functional import grid_sample
+
+from custom_transforms.operating_point import OperatingPoint, read_operating_point
+from custom_transforms.patient_pooling import pool_slices
+
+CARRYING = 3  # slices that a record names as those that carry the result
+EVEN = 0.5  # probability above which a region is drawn where no operating point says otherwise
+
+
+class EvidenceToResultd(MapTransform):
+    """Turn the maps that `EvidenceInferer` gives for one patient into the patient's result.
+
+    Args:
+        keys: the maps `(K, 1 + C, h, w)` of the K kept slices.
+        pooling: as in training; the probability is then that of `PatientPoolingInferer`.
+        top_k: as in training.
+        operating_point: file of the threshold. Where there is none, no decision is made, and the record says so.
+        weights: file of the network that the threshold must belong to.
+
+    The item must hold `brain` `(1, X, Y, S)` in LPS axes, `slice_index` `(K,)`, and, as texts, `case`, `notes` and
+    `dropped`, as the steps before leave them.
+
+    Returns:
+        the item with, under the key, the suspicious region `(1, X, Y, S)`, uint8 0 or 1, on the grid of the scan as
+        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `region`, the region in LPS axes; and
+        `record`, all of it in plain values.
+
+    Raises:
+        RefusedError: a threshold that is damaged or of another network.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        pooling: str = "max",
+        top_k: int = 3,
+        operating_point: str | Path = "",
+        weights: str | Path = "",
+    ) -> None:
+        super().__init__(keys)
+        self.pooling = pooling
+        self.top_k = top_k
+        self.operating_point = Path(operating_point) if operating_point else None
+        self.weights = weights
+        self._point: OperatingPoint | None = None
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Work out the result."""
+        item = dict(data)
+        point = self._read_point()
+        for key in self.keys:
+            maps = torch.as_tensor(item[key]).detach().float()
+            outputs = maps[None, :, 1:, 0, 0]  # the same at every position
+            everything = torch.ones(outputs.shape[:2], dtype=torch.bool, device=outputs.device)
+            logit = pool_slices(outputs, everything, pooling=self.pooling, top_k=self.top_k)
+            slice_prob = outputs[0, :, 0].sigmoid().cpu()
+            threshold = point.threshold if point else EVEN
+            item["result"] = {"patient_probability": float(logit.sigmoid())}
+            item["slice_prob"] = slice_prob
+            item["region"] = _region(maps[:, 0].sigmoid().cpu(), slice_prob, item, threshold)
+            item["record"] = _record(item, point)
+            item[key] = _as_read(item["region"])
+        return item
+
+    def _read_point(self) -> OperatingPoint | None:
+        if self._point is None and self.operating_point is not None and self.operating_point.is_file():
+            self._point = read_operating_point(self.operating_point, self.weights)
+        return self._point
+
+
+def _region(
+    position_prob: torch.Tensor, slice_prob: torch.Tensor, item: Mapping[Hashable, Any], threshold: float
+) -> MetaTensor:
+    """Mark brain whose position and whose slice are at or above the threshold.
+
+    `position_prob` is `(K, h, w)`, rows and columns of the square that the bag shows; `slice_prob` is `(K,)`.
+    """
+    brain: MetaTensor = item["brain"]
+    columns, rows = brain.shape[1:3]
+    region = torch.zeros(brain.shape, dtype=torch.uint8)
+    shown = spread_over_slice(position_prob, (rows, columns), affine_to_spacing(brain.affine).tolist())
+    marked = (shown >= threshold) & (slice_prob >= threshold)[:, None, None]
+    region[0, :, :, item["slice_index"]] = marked.permute(2, 1, 0).to(torch.uint8)
+    return MetaTensor(region * (brain.as_tensor().cpu() > 0), meta=brain.meta)
+
+
+def spread_over_slice(maps: torch.Tensor, shape: tuple[int, int], spacing_mm: list[float]) -> torch.Tensor:
+    """Interpolate maps of the square around a slice at the slice's own pixels.
+
+    Args:
+        maps: `(K, h, w)`, which cover the square that `SlicesToBagd` makes: as wide as the slice's longer side in mm,
+            with the slice in its middle.
+        shape: rows and columns of the slice.
+        spacing_mm: distance of columns and of rows.
+
+    Returns:
+        `(K, rows, columns)`, bilinear, the outermost values carried on to the edge.
+    """
+    (rows, columns), (column_mm, row_mm) = shape, spacing_mm[:2]
+    half_mm = max(rows * row_mm, columns * column_mm) / 2
+    down = (torch.arange(rows) - (rows - 1) / 2) * row_mm / half_mm
+    across = (torch.arange(columns) - (columns - 1) / 2) * column_mm / half_mm
+    grid = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1).to(maps)
+    return grid_sample(maps[None], grid[None], padding_mode="border", align_corners=False)[0]
+
+
+def _as_read(region: MetaTensor) -> MetaTensor:
+    """Bring a region back to the axes that the scan was read in."""
+    axes = nib.aff2axcodes(torch.as_tensor(region.meta["original_affine"]).numpy())
+    return cast(MetaTensor, Orientation(axcodes="".join(axes), labels=None)(region))
+
+
+def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[str, Any]:
+    prob, total = item["result"]["patient_probability"], item["brain"].shape[-1]
+    kept = [int(number) for number in item["slice_index"]]
+    probs = [float(value) for value in item["slice_prob"]]
+    positions_mm = [float(position) for position in item["brain"].meta["slice_positions_mm"]]
+    highest = sorted(range(len(kept)), key=lambda index: -probs[index])[:CARRYING]
+    dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
+    record: dict[str, Any] = {"case": item["case"], "patient_probability": prob}
+    record["decision"] = _decide(prob, point)
+    record["operating_point"] = asdict(point) if point else None
+    record["slices"] = {"total": total, "used": len(kept), "dropped": len(dropped)}
+    record["carrying_slices"] = sorted(kept[index] for index in highest)
+    record["notes"] = item.get("notes", "")
+    record["by_slice"] = [
+        {"slice": number, "position_mm": round(positions_mm[number], 2), "probability": value}
+        for number, value in zip(kept, probs, strict=True)
+    ]
+    record["dropped"] = [{"slice": int(number), "reason": reason} for number, reason in dropped.items()]
+    return record
+
+
+def _decide(prob: float, point: OperatingPoint | None) -> str:
+    if point is None:
+        return "none: no operating point"
+    return "positive" if prob >= point.threshold else "negative"

@@ -1,0 +1,92 @@
+"""Prepare all bags of a data list at once, and say what became of every slice."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from custom_transforms.atomic_file import whole_file
+from custom_transforms.data_list import load_fold
+from custom_transforms.mri_study import case_name
+from custom_transforms.patient_bag import BagsDataset
+from custom_transforms.refusal import RefusedError, last_line
+
+COLUMNS = ("fold", "case", "slices", "kept", "dropped", "reasons", "notes", "refused")
+
+
+def prepare_data_list(
+    data_list: str | Path,
+    *,
+    folds: Sequence[str],
+    base_dir: str | Path,
+    transform: Callable[[Any], Any],
+    cache_dir: str | Path,
+    table: str | Path,
+    num_workers: int = 0,
+) -> None:
+    """Prepare every patient of a data list, in parallel; those that were prepared before are only looked up.
+
+    One study that is refused does not keep the others waiting: it gets its row, and the run ends with its reason.
+
+    Args:
+        data_list: see `load_fold`.
+        folds: names of the folds.
+        base_dir: see `load_fold`.
+        transform: see `BagsDataset`.
+        cache_dir: see `BagsDataset`.
+        table: csv file, one row a patient, with the columns `COLUMNS`.
+        num_workers: processes.
+
+    Raises:
+        RefusedError: no patients, or at least one study that was refused.
+    """
+    rows = []
+    for fold in folds:
+        bags = BagsDataset(load_fold(data_list, fold, base_dir), transform, cache_dir, bag_transform=dict)
+        loader = DataLoader(_Rows(bags, fold), batch_size=None, num_workers=num_workers)
+        rows += list(tqdm(loader, desc=f"preparing {fold}", unit="patient"))
+    if not rows:
+        name = Path(data_list).name
+        raise RefusedError.of("empty_data_set", name, expected=f"patients in {', '.join(folds)}", got="none")
+    with whole_file(table) as file, file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    refused = [row for row in rows if row["refused"]]
+    if refused:
+        expected = f"{len(rows)} studies that can be used"
+        got = f"{len(refused)} that cannot, first {refused[0]['refused']}"
+        raise RefusedError.of("refused_studies", Path(table).name, expected=expected, got=got)
+
+
+class _Rows(Dataset[dict[str, Any]]):
+    """Rows of the table, each made by preparing its patient, inside a data loader's workers."""
+
+    def __init__(self, bags: BagsDataset, fold: str) -> None:
+        self.bags = bags
+        self.fold = fold
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = {"fold": self.fold, "case": case_name(self.bags.data[index]), "refused": ""}
+        try:
+            bag = self.bags.bag(index)
+        except RuntimeError as error:  # MONAI wraps what a transform raises
+            if not isinstance(error.__cause__, RefusedError):
+                raise
+            return row | {"refused": last_line(error.__cause__)}
+        dropped: Mapping[str, str] = json.loads(str(np.asarray(bag.dropped)))
+        reasons = Counter(reason.partition(":")[0] for reason in dropped.values())
+        counts = {"slices": len(bag.image) + len(dropped), "kept": len(bag.image), "dropped": len(dropped)}
+        told = "; ".join(f"{count} {reason}" for reason, count in reasons.items())
+        return row | counts | {"reasons": told, "notes": str(np.asarray(bag.notes))}
