@@ -20,7 +20,8 @@ def load_fold(path: str | Path, fold: str, base_dir: str | Path) -> list[dict[st
         base_dir: folder that the paths in the list are relative to.
 
     Returns:
-        items with full paths under `image` (one, or a list) and, if there is a mask, `label`.
+        items with full paths under `image` (one, or a list) and, if there is a mask, `label`; a number under `label`
+        is a class and stays.
     """
     path, base_dir = Path(path), Path(base_dir)
     if not path.is_file():
@@ -30,8 +31,13 @@ def load_fold(path: str | Path, fold: str, base_dir: str | Path) -> list[dict[st
     except ValueError:
         return []
     return [
-        {**item, **{key: _full(item[key], base_dir) for key in ("image", "label") if key in item}} for item in items
+        {**item, **{key: _full(item[key], base_dir) for key in ("image", "label") if _is_path(item.get(key))}}
+        for item in items
     ]
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, list))
 
 
 def _full(files: str | list[str], base_dir: Path) -> str | list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -19,6 +19,9 @@ from data_lists.case_files import CaseFiles, DataSet
 Volume: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.uint8]
 Affine: TypeAlias = NDArray[np.float64]
+
+Case = TypeVar("Case")
+Content = TypeVar("Content")
 
 _NOT_TUMOUR = {"resection cavity"}
 
@@ -95,13 +98,27 @@ def measure_cases(data_set: DataSet, *, readers: Readers, workers: int = 1) -> I
     """
     # The data set is sent with every case: without the other cases.
     measure = partial(measure_case, data_set=replace(data_set, cases=()), readers=readers)
+    yield from map_in_processes(measure, data_set.cases, workers=workers)
+
+
+def map_in_processes(measure: Callable[[Case], Content], cases: Sequence[Case], *, workers: int) -> Iterator[Content]:
+    """Measure cases, several at a time, in their order.
+
+    Args:
+        measure: function of a module, or a `partial` of one: other processes import it.
+        cases: at least one.
+        workers: processes; this one alone if there is only one.
+
+    Yields:
+        What `measure` returns for each case.
+    """
     if workers <= 1:
-        yield from map(measure, data_set.cases)
+        yield from map(measure, cases)
         return
     # "spawn": a fork of a process that already runs threads can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(data_set.cases)), mp_context=context) as pool:
-        yield from pool.map(measure, data_set.cases)
+    with ProcessPoolExecutor(min(workers, len(cases)), mp_context=context) as pool:
+        yield from pool.map(measure, cases)
 
 
 def measure_case(case: CaseFiles, *, data_set: DataSet, readers: Readers) -> CaseContent:

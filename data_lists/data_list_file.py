@@ -12,10 +12,11 @@ from data_lists.split import FOLDS, check_no_leak
 
 
 class CaseItem(TypedDict, total=False):
-    """One case of a list; `label`, its convention and `tumour_ml` only if labelled, `slices` only for h5 slices.
+    """One case of a list; `label` only if labelled: the file of a mask, or the class of a patient.
 
-    `modalities` is the order of the files or channels of `image`; the hashes in `sha256["image"]` are always those of
-    FLAIR, T1, T1ce, T2.
+    For MRI, `modalities` is the order of the files or channels of `image`, the hashes in `sha256["image"]` are always
+    those of FLAIR, T1, T1ce, T2, `slices` is there only for h5 slices, and the convention of the labels and
+    `tumour_ml` only with a mask.
     """
 
     case: str
@@ -23,7 +24,7 @@ class CaseItem(TypedDict, total=False):
     image: str | list[str]
     modalities: list[str]
     slices: int
-    label: str
+    label: str | int
     label_convention: dict[str, int]
     tumour_ml: float
     sha256: dict[str, str | list[str]]

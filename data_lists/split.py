@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import re
 import unicodedata
@@ -11,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
+from data_lists.strata import make_strata
+
 Fold = Literal["training", "validation", "test"]
 FOLDS: tuple[Fold, ...] = ("training", "validation", "test")
 DEFAULT_FRACTIONS = (0.70, 0.15, 0.15)
 DEFAULT_SEED = 88
-STRATA = 4  # quartiles of tumour size: each still holds tens of patients in data sets of BraTS's size
 
 
 def patient_normal_form(patient: str) -> str:
@@ -50,17 +50,19 @@ def split_patients(
     patients: Iterable[str],
     *,
     tumour_ml: Mapping[str, float] | None = None,
+    labels: Mapping[str, int] | None = None,
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
     seed: int = DEFAULT_SEED,
 ) -> dict[Fold, list[str]]:
-    """Split patients so that every fold has its share of small and of large tumours.
+    """Split patients so that every fold has its share of small and of large tumours, or of each label.
 
     Order inside a stratum comes from sha256 of seed and id, never from a random generator, file order or system.
     Every stratum, and the whole, is within one patient of the fractions, unless that would leave a fold empty.
 
     Args:
         patients: one id per patient, in any order.
-        tumour_ml: tumour volume of each patient in ml; the default, None, puts all patients in one stratum.
+        tumour_ml: tumour volume of each patient in ml, to stratify by its quartiles.
+        labels: class of each patient, to stratify by it. The default, neither, puts all patients in one stratum.
         fractions: shares of training, validation and test, each >= 0, with sum 1.
         seed: another seed gives another split.
 
@@ -68,7 +70,8 @@ def split_patients(
         Sorted patients of each fold.
 
     Raises:
-        ValueError: If an id comes twice or under two spellings, a fraction is wrong, or a tumour volume is missing.
+        ValueError: If an id comes twice or under two spellings, a fraction is wrong, a tumour volume or a label is
+            missing, or both are given.
 
     Example:
         >>> split_patients(["a", "b"], fractions=(0.5, 0.5, 0))
@@ -77,14 +80,14 @@ def split_patients(
     names = _names_by_normal_form(patients)
     shares = exact_shares(fractions)
     hashed = sorted(names, key=lambda normal: hashlib.sha256(f"{seed}:{normal}".encode()).hexdigest())
-    strata = [hashed] if tumour_ml is None else _size_strata(hashed, {n: _size(tumour_ml, names[n]) for n in names})
+    strata = make_strata([names[normal] for normal in hashed], tumour_ml=tumour_ml, labels=labels)
     counts = _counts([len(stratum) for stratum in strata], shares)
     _fill_empty_folds(counts, shares)
     folds: dict[Fold, list[str]] = {fold: [] for fold in FOLDS}
     for stratum, row in zip(strata, counts, strict=True):
         following = iter(stratum)
         for fold, count in zip(FOLDS, row, strict=True):
-            folds[fold] += [names[next(following)] for _ in range(count)]
+            folds[fold] += [next(following) for _ in range(count)]
     return {fold: sorted(members) for fold, members in folds.items()}
 
 
@@ -136,20 +139,6 @@ def _names_by_normal_form(patients: Iterable[str]) -> dict[str, str]:
             raise ValueError(f"expected one spelling per patient, got {names[normal]!r} and {patient!r}")
         names[normal] = patient
     return names
-
-
-def _size(tumour_ml: Mapping[str, float], patient: str) -> float:
-    if patient not in tumour_ml or not math.isfinite(tumour_ml[patient]):
-        raise ValueError(f"expected a tumour volume in ml for every patient, got {tumour_ml.get(patient)} ({patient})")
-    return tumour_ml[patient]
-
-
-def _size_strata(hashed: list[str], size_ml: Mapping[str, float]) -> list[list[str]]:
-    """Cut patients into quartiles of size; those of equal size are cut by hash, each quartile keeps the hash order."""
-    by_size = sorted(hashed, key=lambda normal: size_ml[normal])
-    bounds = [len(by_size) * stratum // STRATA for stratum in range(STRATA + 1)]
-    quartiles = [set(by_size[low:high]) for low, high in itertools.pairwise(bounds)]
-    return [[normal for normal in hashed if normal in quartile] for quartile in quartiles]
 
 
 def _counts(stratum_sizes: Sequence[int], shares: Sequence[Fraction]) -> list[list[int]]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the data list of a BraTS-like data set: which file is which modality, and which patient is in which fold."""
+"""Write the data list of a BraTS-like MRI data set or of CT studies: what is where, and who is in which fold."""
 
 from __future__ import annotations
 
@@ -11,62 +11,68 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from custom_transforms.ct_study import read_ct
 from custom_transforms.mri_study import read_label_map, read_modalities
 from data_lists.brats_layouts import EXPECTED_NAMES, LAYOUTS, find_data_set
 from data_lists.case_files import MODALITIES
 from data_lists.content import Readers, measure_cases
+from data_lists.ct_content import measure_studies
+from data_lists.ct_layout import EXPECTED_LAYOUT, find_ct_data_set, is_ct_data_set
+from data_lists.ct_list import CT_FRACTIONS, assemble_ct_list
 from data_lists.data_list_file import DataList, write_data_list
 from data_lists.decathlon import assemble_data_list
 from data_lists.fold_table import format_fold_table
 from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, exact_shares
 
-READERS = Readers(image=read_modalities, label=read_label_map)
-
 
 def parse_arguments() -> argparse.Namespace:
-    layouts = "\n".join(f"  {layout}: {names}" for layout, names in EXPECTED_NAMES.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"layouts:\n{layouts}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("dataset_dir", type=Path, help="folder of the data set")
-    parser.add_argument("--layout", choices=LAYOUTS, help="default: recognised by file names, never brats2024")
-    parser.add_argument("--output", type=Path, help="default: data_list.json in the data set's folder")
-    parser.add_argument(
-        "--fractions", type=float, nargs=3, default=DEFAULT_FRACTIONS, metavar=("TRAINING", "VALIDATION", "TEST")
-    )
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
-    parser.add_argument("--unlabelled", action="store_true", help="for inference: no masks, all cases in test")
-    parser.add_argument("--modalities", nargs=4, choices=MODALITIES, help="channel order of kaggle_h5 slices")
-    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes, 400 MB each")
+    layouts = "\n".join(f"  {layout}: {names}" for layout, names in {**EXPECTED_NAMES, "CT": EXPECTED_LAYOUT}.items())
+    style = {"epilog": f"layouts:\n{layouts}", "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser, shares = argparse.ArgumentParser(description=__doc__, **style), ("TRAINING", "VALIDATION", "TEST")
+    add = parser.add_argument
+    add("dataset_dir", type=Path, help="folder of the data set")
+    add("--task", choices=("ct", "brats"), help="default: ct if there is a folder CTs or a table of labels")
+    add("--output", type=Path, help="default: data_list.json in the data set's folder")
+    add("--fractions", type=float, nargs=3, metavar=shares, help="default: 0.7 0.15 0.15; for CT 0.6 0.2 0.2")
+    add("--seed", type=int, default=DEFAULT_SEED)
+    add("--unlabelled", action="store_true", help="for inference: no masks or labels, all cases in test")
+    add("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes, 400 MB each")
+    add("--layout", choices=LAYOUTS, help="of BraTS; default: recognised by file names, never brats2024")
+    add("--modalities", nargs=4, choices=MODALITIES, help="of BraTS: channel order of kaggle_h5 slices")
+    add("--table", type=Path, help="of CT: csv of labels; default: the one in the data set's folder")
     return parser.parse_args()
 
 
-def build(arguments: argparse.Namespace, *, output: Path) -> DataList:
-    exact_shares(arguments.fractions)  # refused now, not after minutes of reading
-    if not output.parent.is_dir():
-        raise NotADirectoryError(f"expected a folder to write into, got {output.parent}")
-    data_set = find_data_set(
-        arguments.dataset_dir,
-        layout=arguments.layout,
-        unlabelled=arguments.unlabelled,
-        modalities=arguments.modalities,
-    )
-    measured = measure_cases(data_set, readers=READERS, workers=arguments.workers)
+def build(given: argparse.Namespace) -> DataList:
+    is_ct = given.task == "ct" or (given.task is None and bool(given.table or is_ct_data_set(given.dataset_dir)))
+    if (given.layout or given.modalities) if is_ct else given.table:
+        raise ValueError("expected --layout and --modalities only for BraTS, --table only for CT")
+    fractions = given.fractions or (CT_FRACTIONS if is_ct else DEFAULT_FRACTIONS)
+    if is_ct:
+        data_set = find_ct_data_set(given.dataset_dir, table=given.table, unlabelled=given.unlabelled)
+        measured, assemble = measure_studies(data_set, read=read_ct, workers=given.workers), assemble_ct_list
+    else:
+        readers = Readers(image=read_modalities, label=read_label_map)
+        options = {name: vars(given)[name] for name in ("layout", "modalities", "unlabelled")}
+        data_set = find_data_set(given.dataset_dir, **options)
+        measured, assemble = measure_cases(data_set, readers=readers, workers=given.workers), assemble_data_list
     contents = list(tqdm(measured, total=len(data_set.cases), desc="reading cases", unit="case", disable=None))
-    return assemble_data_list(data_set, contents, fractions=arguments.fractions, seed=arguments.seed)
+    return assemble(data_set, contents, fractions=fractions, seed=given.seed)
 
 
 def main() -> int:
-    arguments = parse_arguments()
-    output = arguments.output or arguments.dataset_dir / "data_list.json"
+    given = parse_arguments()
+    output = given.output or given.dataset_dir / "data_list.json"
     try:
-        data_list = build(arguments, output=output)
+        exact_shares(given.fractions or DEFAULT_FRACTIONS)  # refused now, not after minutes of reading
+        if not output.parent.is_dir():
+            raise NotADirectoryError(f"expected a folder to write into, got {output.parent}")
+        data_list = build(given)
         write_data_list(data_list, output)
     except (OSError, ValueError, BrokenProcessPool) as error:
         print("build_data_lists:", *str(error).split(), file=sys.stderr)
         return 2
-    print(format_fold_table(data_list))
-    print(output)
+    print(format_fold_table(data_list), output, sep="\n")
     return 0
 
 

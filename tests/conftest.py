@@ -17,7 +17,8 @@ from data_lists.phantom_layouts import write_patient
 from data_lists.phantom_mri import make_patient
 
 ROOT = Path(__file__).parents[1]
-BUNDLE = ROOT / "bundles" / "brats_attention_unet"
+BRATS = ROOT / "bundles" / "brats_attention_unet"
+CT = ROOT / "bundles" / "ct_metastasis_classifier"
 READERS = Readers(image=read_modalities, label=read_label_map)
 
 
@@ -39,9 +40,11 @@ def real_scans() -> Path:
     return Path(os.environ["NEURO_DATA"])
 
 
-def run_bundle(run_id: str, *configs: str, cwd: Path = ROOT, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run `python -m monai.bundle run` as a user does, on one thread, and return what it said."""
-    root = BUNDLE if cwd == ROOT else Path()
+def run_bundle(
+    run_id: str, *configs: str, bundle: Path = BRATS, cwd: Path = ROOT, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m monai.bundle run` as a user does, from the project's root or a bundle's folder."""
+    root = bundle if cwd == ROOT else Path()
     files = str([str(root / "configs" / f"{name}.json") for name in configs])
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command = [

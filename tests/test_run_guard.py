@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BUNDLE, ROOT, run_bundle
+from conftest import BRATS, ROOT, run_bundle
 from monai.bundle import ConfigParser
 
 from custom_transforms.refusal import RefusedError
 from custom_transforms.run_guard import guard_run, refuse_unknown_ids
 
-TRAIN = str(BUNDLE / "configs" / "train.json")
+TRAIN = str(BRATS / "configs" / "train.json")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_misspelt_option_is_refused_with_the_nearest_name(option: str, hint: str
 
 
 def test_ids_of_an_overlay_are_known() -> None:
-    refuse_unknown_ids({"config_file": str([TRAIN, str(BUNDLE / "configs" / "evaluate.json")]), "fold": "test"})
+    refuse_unknown_ids({"config_file": str([TRAIN, str(BRATS / "configs" / "evaluate.json")]), "fold": "test"})
 
 
 def test_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"learnig_rate": 1, "bundle_root": BUNDLE}, "unknown_option: --learnig_rate: expected an id of the config"),
+        ({"learnig_rate": 1, "bundle_root": BRATS}, "unknown_option: --learnig_rate: expected an id of the config"),
         ({}, "wrong_bundle_root: .: expected --bundle_root to name the folder that holds configs/"),
-        ({"bundle_root": BUNDLE, "regions": "['tumour']"}, "regions: expected names from"),
-        ({"bundle_root": BUNDLE, "dataset_dir": "/none"}, "missing_data_list: data_list.json: expected a data list"),
+        ({"bundle_root": BRATS, "regions": "['tumour']"}, "regions: expected names from"),
+        ({"bundle_root": BRATS, "dataset_dir": "/none"}, "missing_data_list: data_list.json: expected a data list"),
     ],
 )
 def test_mistake_ends_in_one_clear_line(options: dict[str, object], line: str) -> None:
@@ -72,7 +72,7 @@ def test_error_in_a_worker_ends_in_one_clear_line(phantoms: Path, tmp_path: Path
     broken = json.loads((phantoms / "data_list.json").read_text())
     broken["training"][1]["image"][2] = "none_t1ce.nii.gz"
     (folder / "data_list.json").write_text(json.dumps(broken))
-    result = run_bundle("training", "train", "smoke", bundle_root=BUNDLE, dataset_dir=folder, num_workers=1)
+    result = run_bundle("training", "train", "smoke", bundle_root=BRATS, dataset_dir=folder, num_workers=1)
     assert result.returncode != 0
     assert (
         result.stderr.strip().splitlines()[-1]
@@ -82,14 +82,14 @@ def test_error_in_a_worker_ends_in_one_clear_line(phantoms: Path, tmp_path: Path
 
 def test_args_file_is_checked_too(tmp_path: Path) -> None:
     ConfigParser.export_config_file({"config_file": TRAIN, "patiense": 3}, str(tmp_path / "args.json"))
-    words = ["--args_file", str(tmp_path / "args.json"), "--bundle_root", str(BUNDLE)]
+    words = ["--args_file", str(tmp_path / "args.json"), "--bundle_root", str(BRATS)]
     command = [sys.executable, "-m", "monai.bundle", "run", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "did you mean --patience?" in result.stderr.strip().splitlines()[-1]
 
 
 def test_foreign_error_keeps_its_traceback(phantoms: Path, tmp_path: Path) -> None:
-    options = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "cache_dir": tmp_path, "num_workers": 0}
+    options = {"bundle_root": BRATS, "dataset_dir": phantoms, "cache_dir": tmp_path, "num_workers": 0}
     result = run_bundle("training", "train", "smoke", **options, learning_rate="$1 / 0")
     assert result.returncode != 0
     assert "ZeroDivisionError" in result.stderr

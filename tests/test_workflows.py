@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from conftest import BUNDLE, ROOT, run_bundle
+from conftest import BRATS, ROOT, run_bundle
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 from monai.networks.nets import AttentionUnet
@@ -33,7 +33,7 @@ def trained(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """Options of a run that has trained three regions for one epoch."""
     folder = tmp_path_factory.mktemp("trained")
     options = {
-        "bundle_root": BUNDLE,
+        "bundle_root": BRATS,
         "dataset_dir": phantoms,
         "models_dir": folder / "models",
         "output_dir": folder / "eval",
@@ -59,9 +59,9 @@ def test_training_leaves_model_checkpoint_history_and_prepared_volumes(trained: 
 def train(phantoms: Path, folder: Path, *, workers: int, resume: bool = False, stop_after: int = 0) -> dict[str, Any]:
     """Train two epochs with all of train.json, in this process; give the weights."""
     parser = ConfigParser()
-    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "regions", "smoke")])
+    parser.read_config([str(BRATS / "configs" / f"{name}.json") for name in ("train", "regions", "smoke")])
     small = {"channels": [4, 8, 16, 32, 64], "slice_size": [48, 48], "elastic_prob": 1.0, "device": "cpu"}
-    places = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "models_dir": folder, "output_dir": folder}
+    places = {"bundle_root": BRATS, "dataset_dir": phantoms, "models_dir": folder, "output_dir": folder}
     parser.update({name: str(place) for name, place in places.items()})
     parser.update({**small, "cache_dir": str(folder.parent / "prepared"), "max_epochs": 2})
     parser.update({"resume": resume, "num_workers": workers})
@@ -134,7 +134,7 @@ def test_inference_writes_the_mask_that_evaluation_measured(
 
 def test_default_task_runs_from_the_bundles_folder_without_run_id(phantoms: Path, tmp_path: Path) -> None:
     folder = tmp_path / "brats_attention_unet"
-    shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("models", "eval", "prepared"))
+    shutil.copytree(BRATS, folder, ignore=shutil.ignore_patterns("models", "eval", "prepared"))
     check(run_bundle("", "train", "smoke", cwd=folder, dataset_dir=phantoms, **SMALL))
     options = {"dataset_dir": phantoms, "channels": SMALL["channels"], "num_workers": 0}
     check(run_bundle("", "train", "evaluate", cwd=folder, **options))
@@ -154,7 +154,7 @@ def test_default_task_runs_from_the_bundles_folder_without_run_id(phantoms: Path
 def test_missing_weights_stop_the_run_in_one_line(
     phantoms: Path, tmp_path: Path, run_id: str, configs: list[str]
 ) -> None:
-    options = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "models_dir": tmp_path, "output_dir": tmp_path / "out"}
+    options = {"bundle_root": BRATS, "dataset_dir": phantoms, "models_dir": tmp_path, "output_dir": tmp_path / "out"}
     result = run_bundle(run_id, *configs, **options, num_workers=0)
     assert result.returncode != 0
     assert result.stderr.strip().splitlines()[-1].startswith("missing_checkpoint: model.pt: expected trained weights")
@@ -165,8 +165,8 @@ def test_two_ranks_train_together(phantoms: Path, tmp_path: Path) -> None:
     data_list = json.loads((phantoms / "data_list.json").read_text())
     data_list["validation"] += data_list["test"][:1]  # one patient for each rank
     (tmp_path / "data_list.json").write_text(json.dumps(data_list))
-    files = str([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "smoke", "multi_gpu_train")])
-    options = {"bundle_root": BUNDLE, "dataset_dir": phantoms, "data_list": tmp_path / "data_list.json", **SMALL,
+    files = str([str(BRATS / "configs" / f"{name}.json") for name in ("train", "smoke", "multi_gpu_train")])
+    options = {"bundle_root": BRATS, "dataset_dir": phantoms, "data_list": tmp_path / "data_list.json", **SMALL,
                "models_dir": tmp_path, "output_dir": tmp_path, "cache_dir": tmp_path / "prepared"}  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
@@ -180,7 +180,7 @@ def test_two_ranks_train_together(phantoms: Path, tmp_path: Path) -> None:
 
 
 def test_programs_of_monai_verify_and_export_the_bundle(trained: dict[str, object], tmp_path: Path) -> None:
-    configs, models = BUNDLE / "configs", Path(str(trained["models_dir"]))
+    configs, models = BRATS / "configs", Path(str(trained["models_dir"]))
     shared = ["--meta_file", str(configs / "metadata.json"), "--config_file", str(configs / "inference.json")]
     regions = ["--regions", "['TC','WT','ET']", "--channels", str(trained["channels"])]
     export = ["--filepath", str(tmp_path / "model.ts"), "--ckpt_file", str(models / "model.pt"), *regions]
@@ -219,7 +219,7 @@ def test_real_case_at_full_size(real_scans: Path, tmp_path: Path) -> None:
     data_list["training"] = data_list["validation"] = data_list["test"]  # to see it run; no number here means anything
     (tmp_path / "data_list.json").write_text(json.dumps(data_list))
     options = {
-        "bundle_root": BUNDLE,
+        "bundle_root": BRATS,
         "dataset_dir": dataset,
         "data_list": tmp_path / "data_list.json",
         "models_dir": tmp_path,

@@ -1,0 +1,74 @@
+"""Read one CT scan in Hounsfield units, from DICOM or NIfTI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_transforms.dicom.pixels import AIR_HU
+from custom_transforms.dicom.study import read_dicom
+from custom_transforms.nifti import read_nifti
+from custom_transforms.refusal import RefusedError
+
+
+@dataclass(frozen=True, eq=False)
+class CtVolume:
+    """A CT scan.
+
+    Args:
+        hu: Hounsfield units `(S, R, C)`, float32, C-contiguous. From DICOM, slices go from the feet to the head; from
+            NIfTI, axes and directions are those of the file, last axis first.
+        affine: from voxel index (column, row, slice) to RAS mm, `(4, 4)`.
+        slice_positions_mm: ascending positions of all slices along their normal, as acquired; from NIfTI, index times
+            spacing along the axis that is nearest to feet-head.
+        notes: what was left out or mended, or what a person should know.
+    """
+
+    hu: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    slice_positions_mm: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
+    """Read a scan: a folder of DICOM, one DICOM file, or a `.nii` or `.nii.gz` file.
+
+    Values below -1024 HU, which only padding has, become -1024.
+
+    Args:
+        path: the folder or file.
+        series: number of the wanted series, where a folder holds several to choose from.
+
+    Raises:
+        RefusedError: with the reason and the base name of the file, if anything is missing, damaged, contradictory
+            or no CT; nothing is guessed.
+
+    Example:
+        >>> volume = read_ct("patients/case_07")
+        >>> volume.hu.shape
+        (28, 512, 512)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RefusedError.of("missing_file", path.name, expected="a folder or file", got="nothing there")
+    if path.name.endswith((".nii", ".nii.gz")):
+        volume = _from_nifti(path)
+    else:
+        hu, geometry, notes = read_dicom(path, series)
+        volume = CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes))
+    np.maximum(volume.hu, np.float32(AIR_HU), out=volume.hu)
+    return volume
+
+
+def _from_nifti(path: Path) -> CtVolume:
+    voxels, affine = read_nifti(path)
+    if voxels.ndim != 3:
+        raise RefusedError.of("not_a_volume", path.name, expected="3 axes", got=f"{voxels.ndim}")
+    along = nib.aff2axcodes(affine, labels=((0, 0), (1, 1), (2, 2))).index(2)
+    positions = np.arange(voxels.shape[along]) * float(nib.affines.voxel_sizes(affine)[along])
+    hu = np.ascontiguousarray(voxels.transpose(2, 1, 0))
+    return CtVolume(hu, affine, positions, ("NIfTI: slice steps taken as even, which the file cannot say",))

@@ -1,0 +1,1 @@
+"""Reading of CT series from DICOM, without torch and MONAI."""

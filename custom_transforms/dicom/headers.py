@@ -1,0 +1,144 @@
+"""Find the DICOM files of a folder and read their headers; pixels stay in the file until asked for."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import FileDataset
+
+from custom_transforms.refusal import RefusedError
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+LARGE_ELEMENT = 4096  # bytes; of the tags below only pixels are longer, and these wait in the file
+LARGEST_INFLATED = 1 << 30  # bytes; an enhanced head CT of 1000 frames has half of it
+DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
+LARGEST_COUNT = 20_000  # files of a folder; a study has some thousand at most
+BARE_START = b"\x08\x00"  # group 0008, with which a dataset without preamble begins
+
+# Names, dates and descriptions are not read at all: what is not in memory cannot reach a log.
+READ_TAGS = [
+    "SpecificCharacterSet",
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "PatientID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "ConvolutionKernel",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "LossyImageCompression",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "PixelData",
+]
+
+
+def read_headers(path: Path) -> tuple[list[FileDataset], list[str]]:
+    """Read the header of a DICOM file, or of every DICOM file below a folder.
+
+    Args:
+        path: a file, or a folder, walked through its sub-folders. Files that begin with a dot, a `DICOMDIR`, and files
+            of another kind are passed over.
+
+    Returns:
+        the datasets, in the order of their paths, and notes.
+
+    Raises:
+        RefusedError: no DICOM file, too many files, or one that ought to be DICOM and cannot be read.
+    """
+    files = _files_below(path) if path.is_dir() else [path]
+    kept = [file for file in files if _is_dicom(file)]
+    if not kept:
+        raise RefusedError.of("not_dicom", path.name, expected="a DICOM file", got=f"none in {len(files)} files")
+    others = len(files) - len(kept)
+    return [read_header(file) for file in kept], [f"{others} files that are not DICOM left out"] * (others > 0)
+
+
+def read_header(file: Path) -> FileDataset:
+    """Read one file, its pixel data only when `PixelData` is asked for.
+
+    Raises:
+        RefusedError: the file cannot be parsed, or a deflated one inflates beyond all measure.
+    """
+    try:
+        deflated = DEFLATED.encode() in _first_bytes(file, 1024)
+        if deflated:
+            _check_inflated_size(file)
+        # A deflated dataset has no place in the file to come back to.
+        defer = None if deflated else LARGE_ELEMENT
+        return pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(READ_TAGS))
+    except RefusedError:
+        raise
+    except Exception:  # a damaged file makes pydicom raise anything, with values of tags in its text
+        raise RefusedError.of("unreadable_file", file.name, expected="a whole DICOM file", got="damage") from None
+
+
+def _files_below(folder: Path) -> list[Path]:
+    files = []
+    for file in folder.rglob("*"):
+        if file.is_file() and file.name != "DICOMDIR" and not file.name.startswith("."):
+            files.append(file)
+        if len(files) > LARGEST_COUNT:
+            expected = f"at most {LARGEST_COUNT} files"
+            raise RefusedError.of("too_many_files", folder.name, expected=expected, got="more")
+    return sorted(files)
+
+
+def _first_bytes(file: Path, count: int) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(count)
+
+
+def _is_dicom(file: Path) -> bool:
+    """Tell whether a file is DICOM (PS3.10 7.1); one that has the name of an image and is none is refused.
+
+    An empty file, or an image file without its beginning, is a slice that was lost.
+    """
+    try:
+        start = _first_bytes(file, 132)
+    except OSError as error:
+        raise RefusedError.of(
+            "unreadable_file", file.name, expected="a readable file", got=str(error.strerror)
+        ) from None
+    if start[128:] == b"DICM" or start.startswith(BARE_START):
+        return True
+    if not start or file.suffix.lower() in DICOM_SUFFIXES:
+        got = "an empty file" if not start else "something else"
+        raise RefusedError.of("unreadable_file", file.name, expected="a DICOM file", got=got)
+    return False
+
+
+def _check_inflated_size(file: Path) -> None:
+    """Refuse a deflated dataset that would fill the memory; a kilobyte can hold a megabyte."""
+    raw = file.read_bytes()
+    start = 144 + int.from_bytes(raw[140:144], "little")  # PS3.10 7.1: group 0002 says its own length first
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = len(stream.decompress(raw[start:], LARGEST_INFLATED))
+    if inflated == LARGEST_INFLATED:
+        raise RefusedError.of("too_large", file.name, expected=f"at most {LARGEST_INFLATED >> 20} MiB", got="more")

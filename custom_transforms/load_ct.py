@@ -1,0 +1,55 @@
+"""Load one CT scan as an image in Hounsfield units."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import LoadImaged
+
+from custom_transforms.mri_study import case_name
+from custom_transforms.series_reader import CtSeriesReader
+
+
+class LoadImageStudyd(LoadImaged):
+    """Load a head CT from a DICOM folder, a DICOM file or NIfTI, with `CtSeriesReader`.
+
+    MONAI's loader turns the reason of a refusal into its own error; this tells it. The name keeps `LoadImage`, by which
+    other programs recognise a loader.
+
+    Args:
+        keys: the key with the path, `image`.
+
+    The item may carry `series`, the number of the wanted series of a folder that holds several.
+
+    Returns:
+        the item with `image`, a MetaTensor `(1, X, Y, S)` float32 in HU whose metadata has `slice_positions_mm` `(S,)`;
+        `case`, by default the stem of the folder or file; and `notes`, remarks joined by `; `.
+
+    Raises:
+        RefusedError: see `custom_transforms.ct_study.read_ct`.
+    """
+
+    def __init__(self, keys: KeysCollection = "image") -> None:
+        super().__init__(keys, image_only=True)
+        self.series_reader = CtSeriesReader()
+
+    def __call__(self, data: Mapping[Hashable, Any], reader: object = None) -> dict[Hashable, Any]:
+        """Read the scan that the item names."""
+        item = dict(data)
+        for key in self.key_iterator(item):
+            path = Path(str(item[key]))
+            item["case"] = case_name({**item, "image": path}).removesuffix(".dcm")
+            volume = self.series_reader.read(path, series=item.get("series"))
+            voxels, meta = self.series_reader.get_data(volume)
+            for name in ("affine", "original_affine", "slice_positions_mm"):
+                meta[name] = torch.from_numpy(meta[name])
+            meta["spatial_shape"] = tuple(voxels.shape)
+            meta["filename_or_obj"] = path.name
+            item[key] = MetaTensor(torch.from_numpy(voxels)[None], affine=meta.pop("affine"), meta=meta)
+            item["notes"] = "; ".join([*filter(None, [item.get("notes", "")]), *volume.notes])
+        return item

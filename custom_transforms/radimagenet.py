@@ -1,0 +1,180 @@
+"""Start training from weights that were learnt on radiological images, and record which."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+
+from custom_transforms.best_model import plain
+from custom_transforms.refusal import RefusedError, last_line
+from custom_transforms.weight_families import fit_weights, recognise_weights
+
+CHOICES = ("radimagenet", "none")
+STATE = "weights_source"  # kept with the trainer's own state, so that checkpoints tell where a model comes from
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository of the Hugging Face hub.
+
+    Attributes:
+        repository: `<owner>/<name>`, such as `Lab-Rasool/RadImageNet`.
+        revision: commit, tag or branch.
+        filename: path in the repository, such as `ResNet50.pt`.
+    """
+
+    repository: str
+    revision: str
+    filename: str
+
+
+HUB_KEYS = tuple(field.name for field in fields(HubFile))
+
+
+class PretrainedWeightsHandler:
+    """When training starts, load a backbone of known family and known hash; nothing stands in for it.
+
+    Args:
+        network: the slice classifier; its first convolution has one input channel.
+        pretrained: `radimagenet`, or `none` to start from random weights because that is wanted.
+        file: weights on this machine; the default, None, takes them from the hub.
+        hub: `repository`, `revision` and `filename`; not used where `file` is given.
+        sha256: expected hash of the file; may be None for a file on this machine only.
+        resume: training goes on from a checkpoint, which brings the weights and the record of their source.
+
+    The record, `source`, is in the trainer's state as `weights_source`, and among what its `state_dict` holds; a
+    resumed trainer takes it from the checkpoint.
+
+    Reference:
+        Mei et al., RadImageNet: An Open Radiologic Deep Learning Research Dataset for Effective Transfer Learning,
+        Radiology: Artificial Intelligence 2022, doi:10.1148/ryai.210315.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        pretrained: str,
+        file: str | Path | None = None,
+        hub: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+        resume: bool = False,
+    ) -> None:
+        if pretrained not in CHOICES:
+            raise ValueError(f"expected pretrained to be one of {', '.join(CHOICES)}, got {pretrained!r}")
+        if hub and hub.keys() - set(HUB_KEYS):
+            raise ValueError(f"expected a hub file with {', '.join(HUB_KEYS)}, got {', '.join(hub)}")
+        self.network = network
+        self.sha256 = sha256.lower() if sha256 else None
+        self.file = Path(file) if file else None
+        self.hub = dict(hub or {})
+        self.wanted = pretrained != "none" and not resume
+        self.source: dict[str, str] = {"pretrained": pretrained}
+
+    def attach(self, engine: Engine) -> None:
+        """Load when the trainer starts."""
+        setattr(engine.state, STATE, self.source)
+        engine.state_dict_user_keys.append(STATE)
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Load the weights and record their source.
+
+        Raises:
+            RefusedError: the file is missing, out of reach, not the one that was meant, damaged, or of another family.
+        """
+        if not self.wanted:
+            return
+        path, origin = self._locate()
+        if not path.is_file():
+            raise RefusedError.of("missing_weights", path.name, expected="a file of weights", got="no such file")
+        found = file_sha256(path)
+        if self.sha256 not in (None, found):
+            raise RefusedError.of("wrong_sha256", path.name, expected=str(self.sha256), got=found)
+        weights = recognise_weights(read_state_dict(path), file=path.name)
+        network = plain(self.network)
+        fitting = fit_weights(weights, network.state_dict(), file=path.name)
+        network.load_state_dict(fitting, strict=False)  # every key is accounted for by then
+        head = "taken" if weights.head.keys() & fitting.keys() else "random"
+        self.source.update(origin, family=weights.family, sha256=found, head=head)
+        logging.getLogger(__name__).info("weights: %s", self.source)
+
+    def _locate(self) -> tuple[Path, dict[str, str]]:
+        """Return the file and where it is from; refused only now, as some tools merely look at a bundle."""
+        if self.file:
+            return self.file, {"filename": self.file.name}
+        missing = [name for name in HUB_KEYS if not self.hub.get(name)] + ([] if self.sha256 else ["sha256"])
+        if missing:
+            expected = (
+                f"a local file of weights, or {', '.join(HUB_KEYS)} and sha256 of a file on the hub, or pretrained none"
+            )
+            raise RefusedError.of("weights_not_named", "weights", expected=expected, got=f"no {', '.join(missing)}")
+        return download(HubFile(**self.hub)), self.hub
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a flat state dict, without running any code that a file may hold.
+
+    Args:
+        path: file as `torch.save` writes it.
+
+    Returns:
+        Name to tensor, on the CPU.
+
+    Raises:
+        RefusedError: the file is damaged, or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises whatever its bytes happen to lead to
+        expected = "a whole PyTorch file of weights only"
+        raise RefusedError.of("damaged_weights", path.name, expected=expected, got=last_line(error)) from error
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        expected = "a flat state dict"
+        got = f"keys {', '.join(map(str, list(state)[:3]))}" if isinstance(state, Mapping) else type(state).__name__
+        raise RefusedError.of("wrong_family", path.name, expected=expected, got=got)
+    return {str(key): tensor for key, tensor in state.items()}
+
+
+def download(hub: HubFile) -> Path:
+    """Fetch a file from the hub, or take it from the hub's cache on this machine.
+
+    The environment variables of the hub's client hold: `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE`, proxies.
+
+    Args:
+        hub: which file.
+
+    Returns:
+        Path in the cache.
+
+    Raises:
+        RefusedError: the client is not installed, or the file is out of reach.
+    """
+    name = Path(hub.filename).name
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        expected = "the hub's client (pip install 'neuro-oncology-bundles[hub]'), or a local file of weights"
+        raise RefusedError.of("missing_package", name, expected=expected, got="no package huggingface_hub") from error
+    try:
+        return Path(hf_hub_download(hub.repository, hub.filename, revision=hub.revision))
+    except Exception as error:  # the errors of the client and of its HTTP library have no root in common
+        expected = f"{hub.filename} of {hub.repository} at {hub.revision} from the hub, or a local file of weights"
+        got = f"{type(error).__name__}: {last_line(error)}"
+        raise RefusedError.of("weights_unreachable", name, expected=expected, got=got) from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
