@@ -10,7 +10,8 @@ import ignite.distributed as idist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
-from custom_transforms.operating_point import OperatingPoint, file_sha256
+from custom_transforms.file_hash import file_sha256
+from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.patient_scores import PatientScores
 
 

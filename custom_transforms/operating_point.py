@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.file_hash import file_sha256
 from custom_transforms.refusal import RefusedError
 
 FILE = "operating_point.json"
@@ -52,7 +52,7 @@ def read_operating_point(path: str | Path, weights: str | Path) -> OperatingPoin
         weights: file of the network.
 
     Raises:
-        RefusedError: absent or damaged file, a threshold outside 0..1, a choice on the test fold, or other weights.
+        RefusedError: absent or damaged file, a threshold outside 0..1, a choice on the test fold, no weights or others.
     """
     path, weights = Path(path), Path(weights)
     try:
@@ -69,21 +69,9 @@ def read_operating_point(path: str | Path, weights: str | Path) -> OperatingPoin
         )
     if point.split == "test":
         raise RefusedError.of("threshold_from_test", path.name, expected="a choice on validation", got="one on test")
+    if not weights.is_file():
+        raise RefusedError.of("missing_checkpoint", weights.name, expected="trained weights", got="no such file")
     if point.weights_sha256 != file_sha256(weights):
         expected = f"a threshold chosen for {weights.name}"
         raise RefusedError.of("operating_point_of_other_weights", path.name, expected=expected, got="another network's")
     return point
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hash a file, 64 hexadecimal digits.
-
-    Raises:
-        RefusedError: no such file.
-    """
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except FileNotFoundError as error:
-        raise RefusedError.of(
-            "missing_checkpoint", Path(path).name, expected="trained weights", got="no such file"
-        ) from error

@@ -74,6 +74,10 @@ class BagsDataset(PreparedItems, Randomizable):
         edges = np.arange(wanted + 1) * data // wanted
         self.positions = edges[:-1] + np.floor(self.R.random_sample(wanted) * np.diff(edges)).astype(np.int64)
 
+    def plain(self) -> BagsDataset:
+        """Give the same patients as whole bags, without what follows on them."""
+        return BagsDataset(self.data, self.transform, self.cache_dir, bag_transform=dict)
+
     def bag(self, index: int) -> Bag:
         """Open a patient's bag without reading its slices, preparing it first where that was not done."""
         return Bag(**self.arrays(index))

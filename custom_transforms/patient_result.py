@@ -16,6 +16,7 @@ from monai.data.utils import affine_to_spacing
 from monai.transforms import MapTransform, Orientation
 from torch.nn.functional import grid_sample
 
+from custom_transforms.check_head import slice_positions
 from custom_transforms.operating_point import OperatingPoint, read_operating_point
 from custom_transforms.patient_pooling import pool_slices
 
@@ -38,7 +39,8 @@ class EvidenceToResultd(MapTransform):
 
     Returns:
         the item with, under the key, the suspicious region `(1, X, Y, S)`, uint8 0 or 1, on the grid of the scan as
-        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `region`, the region in LPS axes; and
+        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `threshold`; `region`, the region in LPS
+        axes; and
         `record`, all of it in plain values.
 
     Raises:
@@ -74,6 +76,7 @@ class EvidenceToResultd(MapTransform):
             threshold = point.threshold if point else EVEN
             item["result"] = {"patient_probability": float(logit.sigmoid())}
             item["slice_prob"] = slice_prob
+            item["threshold"] = threshold
             item["region"] = _region(maps[:, 0].sigmoid().cpu(), slice_prob, item, threshold)
             item["record"] = _record(item, point)
             item[key] = _as_read(item["region"])
@@ -131,7 +134,7 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     prob, total = item["result"]["patient_probability"], item["brain"].shape[-1]
     kept = [int(number) for number in item["slice_index"]]
     probs = [float(value) for value in item["slice_prob"]]
-    positions_mm = [float(position) for position in item["brain"].meta["slice_positions_mm"]]
+    positions_mm = slice_positions(item["brain"])
     highest = sorted(range(len(kept)), key=lambda index: -probs[index])[:CARRYING]
     dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
     record: dict[str, Any] = {"case": item["case"], "patient_probability": prob}

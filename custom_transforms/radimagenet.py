@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from custom_transforms.best_model import plain
+from custom_transforms.file_hash import file_sha256
 from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.weight_families import fit_weights, recognise_weights
 
@@ -169,12 +169,3 @@ def download(hub: HubFile) -> Path:
         expected = f"{hub.filename} of {hub.repository} at {hub.revision} from the hub, or a local file of weights"
         got = f"{type(error).__name__}: {last_line(error)}"
         raise RefusedError.of("weights_unreachable", name, expected=expected, got=got) from error
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""Keep the brain of a head CT and set everything else to one value."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from custom_transforms.brain_region import extract_brain
+from custom_transforms.check_head import slice_positions
+from custom_transforms.refusal import RefusedError
+
+
+class ExtractBraind(MapTransform):
+    """Write the brain's mask and set the image outside it to `outside_hu`.
+
+    The outside is not set to 0 HU, which is brain's own range; the default lies below every window, so that the
+    window makes the outside exactly 0.
+
+    Args:
+        keys: CT volumes `(1, X, Y, S)` in HU, X to the left, Y to the back, S to the head;
+            see `slice_positions` for the metadata.
+        mask_key: where the mask goes, `(1, X, Y, S)` uint8, 0 or 1, on the image's grid.
+        low_hu: least value of brain and CSF with their noise.
+        high_hu: greatest value of brain and fresh blood with their noise.
+        bone_hu: bone lies above.
+        outside_hu: what the image becomes outside the brain.
+
+    Raises:
+        RefusedError: no slice shows a brain within bone.
+
+    Example:
+        >>> item = ExtractBraind("image")(item)
+        >>> item["brain"].shape == item["image"].shape
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        mask_key: str = "brain",
+        low_hu: float = -50,
+        high_hu: float = 100,
+        bone_hu: float = 150,
+        outside_hu: float = -1000,
+    ) -> None:
+        super().__init__(keys)
+        if not low_hu < high_hu <= bone_hu:
+            raise ValueError(f"expected low_hu < high_hu <= bone_hu, got {low_hu}, {high_hu}, {bone_hu}")
+        self.mask_key = mask_key
+        self.limits_hu = {"low_hu": low_hu, "high_hu": high_hu, "bone_hu": bone_hu}
+        self.outside_hu = outside_hu
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a new item; the image that came is left as it was."""
+        item = dict(data)
+        for key in self.key_iterator(item):
+            image: MetaTensor = item[key]
+            mask = torch.from_numpy(self._mask(image, str(item.get("case", key)))).permute(2, 1, 0)[None]
+            item[self.mask_key] = MetaTensor(mask.to(torch.uint8), meta=dict(image.meta))
+            kept = torch.where(mask, image.as_tensor(), self.outside_hu)
+            item[key] = MetaTensor(kept, meta=dict(image.meta), applied_operations=list(image.applied_operations))
+        return item
+
+    def _mask(self, image: MetaTensor, case: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return the brain's mask with axes `(S, R, C)`."""
+        column_mm, row_mm = torch.linalg.norm(image.affine[:3, :2], dim=0).tolist()
+        mask = extract_brain(
+            np.ascontiguousarray(image.as_tensor()[0].permute(2, 1, 0).cpu().numpy(), dtype=np.float32),
+            spacing_mm=(row_mm, column_mm),
+            slice_positions_mm=slice_positions(image),
+            **self.limits_hu,
+        )
+        if not mask.any():
+            raise RefusedError.of("no_brain", case, expected="soft tissue enclosed by bone", got="none in any slice")
+        return mask

@@ -1,0 +1,88 @@
+"""Write a picture of every slice of a case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import SaveImaged
+from numpy.typing import NDArray
+
+from custom_transforms.pictures import save_picture
+from custom_transforms.save_mask import file_stem
+from custom_transforms.slice_montage import ShownStudy, draw_slices
+
+EVEN = 0.5  # threshold where none was chosen
+
+
+class SaveImageSlicesd(SaveImaged):
+    """Write `<output_dir>/<case><postfix>.png`, every slice with the brain mask and what was found, to check a case.
+
+    The name keeps `SaveImage`, by which other programs recognise a writer.
+
+    Args:
+        keys: volume to show, `(1, X, Y, S)` Hounsfield units as MetaTensor in LPS.
+        output_dir: folder of the pictures; made if need be.
+        postfix: what follows the case in the file's name.
+        region_key: suspicious regions, `(1, X, Y, S)`, suspicious where above 0; may be absent.
+
+    The item has `case`, `brain` `(1, X, Y, S)`, `dropped` (JSON: slice to reason), and, once the network has seen the
+    slices `slice_index` `(K,)`, also `slice_prob` `(K,)` and `threshold`, from which a slice is framed.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | Path,
+        *,
+        postfix: str = "_slices",
+        region_key: str = "region",
+    ) -> None:
+        super().__init__(keys, output_dir=output_dir)
+        self.output_dir = Path(output_dir)
+        self.postfix = postfix
+        self.region_key = region_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Draw each key, and return the item unchanged.
+
+        Raises:
+            ValueError: the volume is not in LPS, a mask has another shape, or slices and probabilities differ in
+                number.
+        """
+        case = file_stem(str(data["case"]))
+        for key in self.keys:
+            figure = draw_slices(self._study(data, data[key]), title=case, threshold=data.get("threshold", EVEN))
+            save_picture(figure, self.output_dir / f"{case}{self.postfix}.png")
+        return dict(data)
+
+    def _study(self, data: Mapping[Hashable, Any], image: MetaTensor) -> ShownStudy:
+        affine = image.affine.cpu().numpy()
+        axes = "".join(nib.aff2axcodes(affine))
+        if axes != "LPS":
+            raise ValueError(f"image: expected orientation LPS, else sides would be exchanged, got {axes}")
+        width_mm, height_mm, _ = np.linalg.norm(affine[:3, :3], axis=0)
+        slice_prob = {}
+        if "slice_prob" in data:
+            numbers, probs = (torch.as_tensor(data[key]).tolist() for key in ("slice_index", "slice_prob"))
+            slice_prob = dict(zip(numbers, probs, strict=True))
+        return ShownStudy(
+            hu=_upright(image),
+            brain=_upright(data["brain"]) > 0,
+            spacing_mm=(float(height_mm), float(width_mm)),
+            dropped={int(number): reason for number, reason in json.loads(data["dropped"]).items()},
+            slice_prob=slice_prob,
+            region=_upright(data[self.region_key]) > 0 if self.region_key in data else None,
+        )
+
+
+def _upright(volume: torch.Tensor) -> NDArray[Any]:
+    """Turn `(1, X, Y, S)` in LPS to `(S, R, C)`."""
+    return np.asarray(torch.as_tensor(volume)[0].permute(2, 1, 0).cpu())
