@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import LoadImaged
+from monai.transforms import LoadImaged, MapTransform
 
 from custom_transforms.mri_study import case_name
 from custom_transforms.series_reader import CtSeriesReader
@@ -35,7 +35,8 @@ class LoadImageStudyd(LoadImaged):
     """
 
     def __init__(self, keys: KeysCollection = "image") -> None:
-        super().__init__(keys, image_only=True)
+        # not LoadImaged's own, which makes every reader that MONAI has, and some of these complain on the screen
+        MapTransform.__init__(self, keys)
         self.series_reader = CtSeriesReader()
 
     def __call__(self, data: Mapping[Hashable, Any], reader: object = None) -> dict[Hashable, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import LoadImaged
+from monai.transforms import LoadImaged, MapTransform
 
 from custom_transforms.mri_study import MODALITIES, Affine, case_name, read_label_map, read_modalities, study_name
 from custom_transforms.refusal import RefusedError
@@ -36,7 +36,8 @@ class LoadImageModalitiesd(LoadImaged):
     """
 
     def __init__(self, keys: KeysCollection, label_convention: Mapping[str, int] | None = None) -> None:
-        super().__init__(keys, image_only=True, allow_missing_keys=True)
+        # not LoadImaged's own, which makes every reader that MONAI has, and some of these complain on the screen
+        MapTransform.__init__(self, keys, allow_missing_keys=True)
         self.label_convention = label_convention or {}
 
     def __call__(self, data: Mapping[Hashable, Any], reader: object = None) -> dict[Hashable, Any]:

@@ -1,0 +1,166 @@
+"""From maps to a patient's result: the probability of evaluation, a region on the scan's grid, a whole record."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.transforms import Orientation
+
+from custom_transforms.operating_point import OperatingPoint
+from custom_transforms.patient_pooling import POOLINGS, EvidenceInferer, PatientPoolingInferer
+from custom_transforms.patient_result import EvidenceToResultd, spread_over_slice
+from custom_transforms.predictions import PredictionsHandler
+from custom_transforms.slice_bag import SlicesToBagd
+from custom_transforms.slice_classifier import SliceClassifier
+
+AS_READ = np.array([[-2.0, 0, 0, 50], [0, -1.0, 0, 40], [0, 0, 5.0, 0], [0, 0, 0, 1]])  # LPS, 2 x 1 mm pixels
+
+
+def make_item(maps: torch.Tensor, kept: list[int], *, affine: np.ndarray[Any, Any] = AS_READ) -> dict[str, Any]:
+    """A volume of 20 columns of 2 mm, 24 rows of 1 mm and 4 slices whose brain is all but a margin of two pixels."""
+    brain = torch.zeros(1, 20, 24, 4, dtype=torch.uint8)
+    brain[:, 2:-2, 2:-2] = 1
+    meta = {"original_affine": torch.from_numpy(affine), "slice_positions_mm": torch.tensor([0.0, 4.0, 8.0, 15.0])}
+    dropped = {str(number): "too little brain: 1 cm2, at least 10" for number in range(4) if number not in kept}
+    return {"pred": maps, "brain": MetaTensor(brain, affine=torch.from_numpy(AS_READ), meta=meta), "case": "c1",
+            "slice_index": torch.tensor(kept), "dropped": json.dumps(dropped), "notes": "a note"}  # fmt: skip
+
+
+def make_maps(logits: list[float], *, lit: tuple[int, int] | None = None) -> torch.Tensor:
+    """Maps of 4x4 positions: the slices' logits everywhere, and evidence at one position of the first slice."""
+    maps = torch.full((len(logits), 2, 4, 4), -9.0)
+    maps[:, 1] = torch.tensor(logits)[:, None, None]
+    if lit:
+        maps[0, 0][lit] = 9.0
+    return maps
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_probability_is_that_of_evaluation(pooling: str) -> None:
+    torch.manual_seed(4)
+    network = SliceClassifier(attention=pooling == "attention", widths=(8, 8, 8, 8), layers=(1, 1, 1, 1)).eval()
+    bag = torch.randn(1, 4, 1, 64, 64)
+    with torch.no_grad():
+        logit = PatientPoolingInferer(pooling, top_k=2)(bag, network)
+        maps = EvidenceInferer(slices_per_chunk=3)(bag, network)
+    item = EvidenceToResultd("pred", pooling=pooling, top_k=2)(make_item(maps[0], [0, 1, 2, 3]))
+    assert item["result"]["patient_probability"] == pytest.approx(float(logit.sigmoid()), abs=1e-6)
+
+
+def test_region_is_where_the_evidence_is_and_in_the_brain() -> None:
+    """The field is 40 mm wide; position (1, 2) of 4 covers 10..20 mm down and 20..30 mm across from its corner."""
+    item = EvidenceToResultd("pred")(make_item(make_maps([2.0, -3.0, 1.0], lit=(1, 2)), [1, 2, 3]))
+    region = item["region"][0].numpy()
+    assert not region[:, :, [0, 2, 3]].any()  # dropped, not suspicious, suspicious without a place
+    columns, rows = (np.flatnonzero(region[:, :, 1].any(axis)) for axis in (1, 0))
+    down_mm = (rows + 0.5) * 1 + (40 - 24) / 2
+    across_mm = (columns + 0.5) * 2
+    assert 10 <= down_mm.mean() <= 20
+    assert 20 <= across_mm.mean() <= 30
+    assert down_mm.max() - down_mm.min() < 12
+    everywhere = make_maps([5.0] * 4)
+    everywhere[:, 0] = 9
+    item = EvidenceToResultd("pred")(make_item(everywhere, [0, 1, 2, 3]))
+    assert torch.equal(item["region"].as_tensor(), item["brain"].as_tensor())
+
+
+def test_maps_lie_where_the_bag_shows_them() -> None:
+    """A bright patch of a slice, brought into a bag and back, is where it was."""
+    slices = torch.zeros(1, 20, 24, 1)
+    slices[0, 12:16, 4:10, 0] = 1
+    bag = SlicesToBagd("image", size=160)({"image": MetaTensor(slices, affine=torch.from_numpy(AS_READ))})["image"]
+    back = spread_over_slice(bag[:, 0], (24, 20), [2.0, 1.0, 5.0])[0].T
+    assert torch.equal(back > 0.5, slices[0, :, :, 0] > 0.5)
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RAS", "PIR", "SAL"])
+def test_region_comes_on_the_grid_of_the_scan(axes: str) -> None:
+    given = make_item(make_maps([2.0] * 4, lit=(0, 3)), [0, 1, 2, 3])
+    as_read = Orientation(axcodes=axes, labels=None)(given["brain"])
+    given["brain"].meta["original_affine"] = as_read.affine.clone()
+    item = EvidenceToResultd("pred")(given)
+    assert nib.aff2axcodes(item["pred"].affine.numpy()) == tuple(axes)
+    assert item["pred"].shape == as_read.shape
+    np.testing.assert_allclose(item["pred"].affine, as_read.affine)
+    again = Orientation(axcodes="LPS", labels=None)(item["pred"])
+    assert torch.equal(again.as_tensor(), item["region"].as_tensor())
+
+
+@pytest.fixture
+def point(tmp_path: Path) -> tuple[Path, Path]:
+    """An operating point at 0.8, and its weights."""
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    OperatingPoint(threshold=0.8, rule="best F1", split="validation", patients=9, positives=4, date="2026-11-22",
+                   version="0.1.0", weights_sha256=hashlib.sha256(b"weights").hexdigest()
+                   ).write(tmp_path / "operating_point.json")  # fmt: skip
+    return tmp_path / "operating_point.json", tmp_path / "model.pt"
+
+
+@pytest.mark.parametrize(("logit", "decision"), [(2.0, "positive"), (1.0, "negative")])
+def test_decision_is_made_at_the_operating_point(point: tuple[Path, Path], logit: float, decision: str) -> None:
+    step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
+    item = step(make_item(make_maps([logit, -5.0], lit=(1, 1)), [1, 2]))
+    assert item["record"]["decision"] == decision
+    assert item["record"]["operating_point"]["threshold"] == 0.8
+    assert bool(item["region"].any()) == (decision == "positive")
+
+
+def test_without_an_operating_point_no_decision_is_made(tmp_path: Path) -> None:
+    step = EvidenceToResultd("pred", operating_point=tmp_path / "none.json", weights=tmp_path / "model.pt")
+    record = step(make_item(make_maps([2.0, -5.0]), [1, 2]))["record"]
+    assert record["decision"] == "none: no operating point"
+    assert record["operating_point"] is None
+
+
+def test_record_accounts_for_every_slice(point: tuple[Path, Path]) -> None:
+    step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
+    record = step(make_item(make_maps([0.5, 3.0, 1.0]), [0, 2, 3]))["record"]
+    assert record["slices"] == {"total": 4, "used": 3, "dropped": 1}
+    assert [row["slice"] for row in record["by_slice"]] == [0, 2, 3]
+    assert [row["position_mm"] for row in record["by_slice"]] == [0, 8, 15]
+    assert record["dropped"] == [{"slice": 1, "reason": "too little brain: 1 cm2, at least 10"}]
+    assert record["carrying_slices"] == [0, 2, 3]
+    assert record["patient_probability"] == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_results_are_written_patient_by_patient(tmp_path: Path) -> None:
+    records = []
+    for case, logit in (("a", 2.0), ("b/../x", -1.0)):
+        item = make_item(make_maps([logit]), [2])
+        records.append({**EvidenceToResultd("pred")({**item, "case": case})["record"]})
+    seen = []
+
+    def see(engine: Engine, record: dict[str, Any]) -> list[dict[str, Any]]:
+        engine.state.batch = [{"record": record}]
+        return [{}]
+
+    engine = Engine(see)
+    PredictionsHandler(tmp_path).attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda _: seen.append(len(list(tmp_path.glob("*.json")))))
+    engine.run(records)
+    assert seen == [1, 2]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b_.._x.json", "predictions.csv"]
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["case"] for row in rows] == ["a", "b/../x"]
+    assert rows[0]["reasons"] == "3 too little brain"
+    assert rows[0]["carrying_slices"] == "2"
+    assert float(rows[0]["probability"]) == records[0]["patient_probability"]
+
+
+def test_threshold_of_another_network_is_refused(point: tuple[Path, Path]) -> None:
+    point[1].write_bytes(b"retrained")
+    step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
+    with pytest.raises(ValueError, match="operating_point_of_other_weights: operating_point.json: expected"):
+        step(make_item(make_maps([1.0]), [0]))
