@@ -49,7 +49,8 @@ class TrainingCurvesHandler:
         tensorboard_dir: where to write the numbers for TensorBoard too; None: not.
 
     Columns: `epoch`, `loss` (mean over the epoch's iterations and over processes), `learning_rate` (of the first
-    parameter group, in the epoch's last iteration), and the metrics by their names.
+    parameter group, in the epoch's last iteration), the trainer's own metrics after `training_`, and those of validation
+    by their names.
     """
 
     def __init__(self, evaluator: Engine, output_dir: str | Path, *, tensorboard_dir: str | Path | None = None) -> None:
@@ -79,6 +80,7 @@ class TrainingCurvesHandler:
             return
         epoch = engine.state.epoch
         row = {"epoch": str(epoch), "loss": repr(loss), "learning_rate": repr(self._learning_rate)}
+        row |= {f"training_{name}": repr(value) for name, value in scalars(engine.state.metrics).items()}
         if self.evaluator.state.epoch == epoch:
             row |= {name: repr(value) for name, value in scalars(self.evaluator.state.metrics).items()}
         path = self.output_dir / "history.csv"

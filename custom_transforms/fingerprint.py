@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from threading import local
 
 import numpy as np
 import torch
@@ -57,5 +58,6 @@ def _describe_object(thing: object, depth: int) -> object:
         return [_describe(part, depth + 1) for part in (thing.func, thing.args, thing.keywords)]
     if not hasattr(thing, "__dict__") or (callable(thing) and hasattr(thing, "__code__")):
         raise ValueError(f"fingerprint: expected settings that can be told apart, got {thing!r}")
-    settings = {name: part for name, part in vars(thing).items() if name != "R"}  # the random state is no setting
+    # neither the random state is a setting, nor what MONAI keeps for a thread from a transform's first use on
+    settings = {name: part for name, part in vars(thing).items() if name != "R" and not isinstance(part, local)}
     return [type(thing).__module__, type(thing).__qualname__, _describe(settings, depth + 1)]

@@ -39,8 +39,8 @@ class EvidenceToResultd(MapTransform):
 
     Returns:
         the item with, under the key, the suspicious region `(1, X, Y, S)`, uint8 0 or 1, on the grid of the scan as
-        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `threshold`; `region`, the region in LPS
-        axes; and `record`, all of it in plain values.
+        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `threshold`; `region`, the
+        region in LPS axes; and `record`, all of it in plain values.
 
     Raises:
         RefusedError: a threshold that is damaged or of another network.

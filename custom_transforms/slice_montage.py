@@ -188,6 +188,6 @@ def _add_legend(figure: Figure, study: ShownStudy, threshold: float) -> None:
     if study.region is not None:
         handles.append(Line2D([], [], color=ORANGE, label="suspicious region"))
     if study.slice_prob:
-        label = f"highest p, the slice's probability, or p at least {threshold:g}"
+        label = f"highest p, the slice's probability, or p at least {threshold:.3g}"
         handles.append(Patch(facecolor="none", edgecolor=YELLOW, linewidth=FRAME_POINTS, label=label))
     add_axial_legend(figure, handles, columns=len(handles))

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 FOLDER = "CTs"
 PATIENT, LABEL = "PatientID", "Label"
 LABELS = {"0": 0, "1": 1}
+NO_IMAGES = (".csv", ".json", ".txt")
 EXPECTED_LAYOUT = f"{FOLDER}/<patient>/… or <patient>.nii.gz with a csv of the columns {PATIENT} and {LABEL}"
 
 
@@ -54,7 +55,8 @@ def is_ct_data_set(dataset_dir: Path) -> bool:
 def find_ct_data_set(dataset_dir: Path, *, table: Path | None = None, unlabelled: bool = False) -> CtDataSet:
     """Find studies and their labels; no image is read.
 
-    Studies are the folders and NIfTI files in `CTs`, or in the data-set folder itself where it has no `CTs`.
+    Studies are the folders and NIfTI files in `CTs`, or in the data-set folder itself where it has no `CTs`. A folder
+    that holds files and no studies is one study.
 
     Args:
         dataset_dir: folder of the data set.
@@ -100,6 +102,8 @@ def _find_images(dataset_dir: Path) -> dict[str, str]:
             raise ValueError(f"expected one study per patient, got {found[patient]} and {image}")
         if path.is_dir() and not any(path.iterdir()):
             raise ValueError(f"expected a study in folder {image}, got nothing")
+    if folder == dataset_dir and not found and any(not name.endswith(NO_IMAGES) for name in strangers):
+        found[folder.resolve().name] = "."  # the folder is itself one study
     if not found:
         raise ValueError(f"expected {EXPECTED_LAYOUT}, got no study in {folder}")
     if folder != dataset_dir and strangers:

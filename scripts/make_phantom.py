@@ -19,31 +19,33 @@ from data_lists.phantom_ct import is_positive, make_head
 from data_lists.phantom_ct_layout import HEAD_FORMATS, write_head, write_labels
 from data_lists.phantom_layouts import LAYOUTS, write_index, write_patient
 from data_lists.phantom_mri import make_patient
+from data_lists.phantom_slab import cut_slab
 
 
-def make_one_mri(index: int, *, arguments: argparse.Namespace) -> None:
-    patient = make_patient(index, shape=tuple(arguments.shape), seed=arguments.seed)
-    write_patient(patient, arguments.folder, layout=arguments.layout, index=index)
+def make_one_mri(index: int, *, given: argparse.Namespace) -> None:
+    patient = make_patient(index, shape=tuple(given.shape), seed=given.seed)
+    write_patient(patient, given.folder, layout=given.layout, index=index)
 
 
-def make_one_ct(index: int, *, arguments: argparse.Namespace) -> None:
-    head = make_head(index, matrix=arguments.matrix, seed=arguments.seed)
-    write_head(head, arguments.folder, index=index, file_format=arguments.format)
+def make_one_ct(index: int, *, given: argparse.Namespace) -> None:
+    head = make_head(index, positive=False if given.lesion_free else None, matrix=given.matrix, seed=given.seed)
+    head = cut_slab(head, given.slab, seed=index) if given.slab else head
+    write_head(head, given.folder, index=index, file_format="nifti" if given.slab else given.format)
 
 
-def make(arguments: argparse.Namespace) -> None:
-    if arguments.patients < 1:
-        raise ValueError(f"--patients must be at least 1, got {arguments.patients}")
-    if arguments.folder.exists() and any(arguments.folder.iterdir()):
-        raise FileExistsError(f"{arguments.folder} is not empty")
-    job = functools.partial(arguments.make_one, arguments=arguments)
-    numbers = range(1, arguments.patients + 1)
-    with multiprocessing.Pool(min(arguments.patients, os.cpu_count() or 1)) as pool:
+def make(given: argparse.Namespace) -> None:
+    if given.patients < 1:
+        raise ValueError(f"--patients must be at least 1, got {given.patients}")
+    if given.folder.exists() and any(given.folder.iterdir()):
+        raise FileExistsError(f"{given.folder} is not empty")
+    job = functools.partial(given.make_one, given=given)
+    numbers = range(1, given.patients + 1)
+    with multiprocessing.Pool(min(given.patients, os.cpu_count() or 1)) as pool:
         list(tqdm(pool.imap_unordered(job, numbers), total=len(numbers), unit="patient"))
-    if arguments.make_one is make_one_mri:
-        write_index(arguments.folder, layout=arguments.layout)
-    elif not arguments.unlabelled:
-        write_labels(arguments.folder, {index: is_positive(index, seed=arguments.seed) for index in numbers})
+    if given.make_one is make_one_mri:
+        write_index(given.folder, layout=given.layout)
+    else:
+        write_labels(given.folder, {index: is_positive(index, seed=given.seed) for index in numbers})
 
 
 def parse_arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -55,21 +57,21 @@ def parse_arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         kind.add_argument("folder", type=Path, metavar="OUT_DIR", help="a new or empty folder")
         kind.add_argument("--patients", type=int, default=patients, help="how many (default: %(default)s)")
         kind.add_argument("--seed", type=int, default=88, help="number of the collection (default: %(default)s)")
-    mri.add_argument("--shape", type=int, nargs=3, default=[128, 128, 48], metavar=("H", "W", "S"),
-                     help="voxels along each axis of 240 x 240 x 155 mm (default: 128 128 48)")  # fmt: skip
+    mri.add_argument("--shape", type=int, nargs=3, default=[128, 128, 48], metavar="N", help="voxels of 240x240x155 mm")
     mri.add_argument("--layout", choices=LAYOUTS, default="brats2018", help="default: %(default)s")
     mri.set_defaults(make_one=make_one_mri)
     ct.add_argument("--matrix", type=int, default=256, help="rows and columns (default: %(default)s)")
     ct.add_argument("--format", choices=HEAD_FORMATS, default="dicom", help="default: %(default)s")
-    ct.add_argument("--unlabelled", action="store_true", help="write no labels.csv")
+    ct.add_argument("--slab", type=int, default=0, help="NIfTI of so many slices, around a lesion if there is one")
+    ct.add_argument("--lesion-free", action="store_true", help="draw no metastases; the labels then mean nothing")
     ct.set_defaults(make_one=make_one_ct)
     return parser, parser.parse_args()
 
 
 def main() -> None:
-    parser, arguments = parse_arguments()
+    parser, given = parse_arguments()
     try:
-        make(arguments)
+        make(given)
     except (OSError, ValueError, ModuleNotFoundError) as error:
         parser.exit(2, f"make_phantom: {error}\n")
 

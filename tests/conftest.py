@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from custom_transforms.ct_study import read_ct
 from custom_transforms.mri_study import read_label_map, read_modalities
 from data_lists.content import Readers
+from data_lists.ct_list import build_ct_list
 from data_lists.data_list_file import write_data_list
 from data_lists.decathlon import build_data_list
+from data_lists.phantom_ct import is_positive, make_head
+from data_lists.phantom_ct_layout import write_head, write_labels
 from data_lists.phantom_layouts import write_patient
 from data_lists.phantom_mri import make_patient
 
@@ -29,6 +33,18 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(1, 7):
         write_patient(make_patient(index, shape=(48, 40, 10)), folder, layout="brats2018", index=index)
     write_data_list(build_data_list(folder, readers=READERS, fractions=(0.5, 0.17, 0.33)), folder / "data_list.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve phantom heads as DICOM and their data list: 6 to train on, 3 to validate, 3 to test."""
+    folder = tmp_path_factory.mktemp("heads")
+    for index in range(1, 13):
+        write_head(make_head(index, matrix=192), folder, index=index, file_format="dicom")
+    write_labels(folder, {index: is_positive(index, seed=88) for index in range(1, 13)})
+    data_list = build_ct_list(folder, read=read_ct, fractions=(0.5, 0.25, 0.25))
+    write_data_list(data_list, folder / "data_list.json")
     return folder
 
 

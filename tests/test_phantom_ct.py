@@ -218,7 +218,7 @@ def test_command_writes_images_and_labels_the_same_twice(tmp_path: Path) -> None
 
 
 def test_command_without_labels(tmp_path: Path) -> None:
-    done = run_command(tmp_path / "out", "--patients", 1, "--matrix", 32, "--format", "nifti", "--unlabelled")
+    done = run_command(tmp_path / "out", "--patients", 1, "--matrix", 32, "--format", "nifti")
 
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["CTs"]
