@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Train, evaluate and run brats_attention_unet: on phantoms, or on the labelled cases in the folder that is given.
 # Each command is printed before it runs, so that it can be copied.
+# Without a folder ct_metastasis_classifier follows; a folder with CTs in it goes to scripts/demo_ct.sh.
 # usage: scripts/demo.sh [DATASET_DIR]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 fail() { echo "demo: $1" >&2; exit 2; }
+[ ! -d "${1:-}/CTs" ] || exec "$root/scripts/demo_ct.sh" "$1"
 
 if [ $# -eq 0 ]; then
   out=build/demo dataset=build/demo/phantoms fractions=(0.66 0.12 0.22) slice_size="[80,80]"
@@ -33,3 +35,4 @@ bundle training "train regions demo" --slice_size "$slice_size" --output_dir "$o
 bundle evaluating "train regions demo evaluate" --output_dir "$out/eval" --note "$note"
 bundle inference "inference regions demo" --output_dir "$out/masks"
 say scripts/show_results.py "$out"
+[ $# -gt 0 ] || exec scripts/demo_ct.sh

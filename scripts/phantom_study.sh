@@ -17,26 +17,26 @@ bundle() {  # run id, configs, name of the data, name of the run, options
 }
 make_data() {  # name of the data, shares of the folds, options of make_phantom.py
   local data=$1 shares=$2; shift 2
-  say scripts/make_phantom.py ct "$out/$data" "$@"
+  OMP_NUM_THREADS=1 say scripts/make_phantom.py ct "$out/$data" "$@"
   say scripts/build_data_lists.py "$out/$data" --fractions $shares
 }
-slab=(--steps::check_head::_disabled_ true)  # five slices are not enough of a head
+slab=(--steps::check_head::_disabled_ true --patients_per_batch 8)  # five slices are not enough of a head
 
-# 1. Weights to begin with, from scratch, on slabs of five slices of which most show the lesion.
-make_data slabs "0.9 0.1 0" --patients 900 --slab 5 --seed 7
-bundle training "train from_scratch" slabs start "${slab[@]}" --max_epochs 18 --patients_per_batch 8
+# 1. Weights to begin with, from scratch, on slabs of five slices of which most show the lesion: the mean is their logit.
+make_data slabs "0.9 0.1 0" --patients 700 --slab 5 --seed 7
+bundle training "train from_scratch" slabs start "${slab[@]}" --pooling mean --max_epochs 12
 
 # 2. The curriculum, from these weights, on whole heads with one label a patient; measured on heads not seen before.
 make_data heads "0.6 0.1 0.3" --patients 400
-bundle training train heads curriculum --pretrained_file "$out/start/models/model.pt" --max_epochs 18 \
-  --slices_per_bag 20 --patience 18
+bundle training train heads curriculum --pretrained_file "$out/start/models/model.pt" --max_epochs 16 --slices_per_bag 20
 bundle evaluating "train evaluate" heads curriculum --note "$note"
-say scripts/compare_with_blob.py "$out/heads" --evaluation "$out/curriculum/eval" --image-size 96
+say scripts/compare_with_blob.py "$out/heads" --evaluation "$out/curriculum/eval" --cache-dir "$out/heads/prepared" \
+  --image-size 96
 
 # 3. What the filters alone give away: no lesions, labels by chance, and the AUC on the augmented training slabs.
 make_data free "0.8 0.2 0" --patients 160 --slab 5 --seed 9 --lesion-free
 for by_class in true false; do
-  bundle training "train from_scratch training_auc" free "by_class_$by_class" "${slab[@]}" --max_epochs 10 \
-    --patients_per_batch 4 --class_conditional $by_class --val_interval 10
+  bundle training "train from_scratch training_auc" free "by_class_$by_class" "${slab[@]}" --pooling mean --max_epochs 12 \
+    --class_conditional $by_class
 done
 say scripts/show_study.py "$out"

@@ -1,4 +1,4 @@
-"""Print what `scripts/demo.sh` found, and where it put everything.
+"""Print what `scripts/demo.sh` or `scripts/demo_ct.sh` found, and where it put everything.
 
 Example:
     python scripts/show_results.py build/demo
@@ -7,18 +7,54 @@ Example:
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
 PLACES = {
     "masks": "masks",
+    "predictions": "predictions/predictions.csv",
     "metrics": "eval/metrics.json",
     "by patient": "eval/patients.csv",
+    "by slice": "eval/slices.csv",
     "pictures": "eval/overlays",
     "curves": "eval/curves.png",
     "data set": "explore",
     "network": "models/model.pt",
 }
+MEASURES = ("auc", "average_precision", "f1", "sensitivity", "specificity")
+
+
+def interval(estimate: dict[str, Any]) -> str:
+    if estimate["low"] is None:
+        return "too few patients"
+    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"
+
+
+def show_segmenter(summary: dict[str, Any]) -> None:
+    baseline = summary["best_single_threshold"]
+    rows = [("mean", summary["mean_dice"], baseline["mean_dice"])]
+    floors = {floor["region"]: floor["dice"] for floor in baseline["regions"]}
+    rows += [(name, found["mean_dice"], floors[name]) for name, found in summary["regions"].items()]
+    title = f"{summary.get('note', '')} Mean Dice of patients not used for training: {summary['patients']}"
+    print("\n" + title.strip())
+    print("region        Dice   95 % interval     best single threshold")
+    for name, dice, floor in rows:
+        print(f"{name:13} {dice['value']:.3f}  {interval(dice):17} {floor:.3f}")
+
+
+def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
+    count = f"{summary['patients']}, {summary['positives']} with metastases"
+    print("\n" + f"{summary.get('note', '')} Patients not used for training: {count}".strip())
+    for name in MEASURES:
+        print(f"{name:18} {summary[name]['value'] or 0:.3f}  {interval(summary[name])}")
+    print("\ncase                 probability  decision  slices used, dropped  carried by slices")
+    with predictions.open(newline="") as file:
+        for row in csv.DictReader(file):
+            slices = f"{row['slices_used']}, {row['slices_dropped']} ({row['reasons'] or 'none'})"
+            print(f"{row['case']:20} {float(row['probability']):.3f}        {row['decision']:9} {slices}  "
+                  f"{row['carrying_slices']}")  # fmt: skip
 
 
 def main() -> None:
@@ -28,20 +64,14 @@ def main() -> None:
     if not (folder / "eval" / "metrics.json").is_file():
         parser.exit(2, f"show_results: expected eval/metrics.json in {folder}, got none\n")
     summary = json.loads((folder / "eval" / "metrics.json").read_text())
-    baseline = summary["best_single_threshold"]
-    rows = [("mean", summary["mean_dice"], baseline["mean_dice"])]
-    floors = {floor["region"]: floor["dice"] for floor in baseline["regions"]}
-    rows += [(name, found["mean_dice"], floors[name]) for name, found in summary["regions"].items()]
-    print(
-        "\n" + f"{summary.get('note', '')} Mean Dice of patients not used for training: {summary['patients']}".strip()
-    )
-    print("region        Dice   95 % interval     best single threshold")
-    for name, dice, floor in rows:
-        interval = "too few patients" if dice["low"] is None else f"{dice['low']:.3f} to {dice['high']:.3f}"
-        print(f"{name:13} {dice['value']:.3f}  {interval:17} {floor:.3f}")
+    if "auc" in summary:
+        show_classifier(summary, folder / PLACES["predictions"])
+    else:
+        show_segmenter(summary)
     print()
     for what, where in PLACES.items():
-        print(f"{what:11} {folder / where}")
+        if (folder / where).exists():
+            print(f"{what:11} {folder / where}")
 
 
 if __name__ == "__main__":

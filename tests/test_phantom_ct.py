@@ -217,11 +217,17 @@ def test_command_writes_images_and_labels_the_same_twice(tmp_path: Path) -> None
     assert [row["Label"] for row in rows] == [str(int(is_positive(index, seed=88))) for index in range(1, 5)]
 
 
-def test_command_without_labels(tmp_path: Path) -> None:
-    done = run_command(tmp_path / "out", "--patients", 1, "--matrix", 32, "--format", "nifti")
+def test_command_cuts_slabs_of_healthy_heads(tmp_path: Path) -> None:
+    options = ("--patients", 2, "--matrix", 32, "--slab", 3, "--lesion-free")
+    done = run_command(tmp_path / "out", *options)
 
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["CTs"]
+    for index in (1, 2):
+        slab = nib.load(tmp_path / "out" / "CTs" / f"phantom_{index:04d}.nii.gz")
+        assert slab.shape == (32, 32, 3)
+        head = make_head(index, positive=False, matrix=32)
+        first = int(np.round((slab.affine[2, 3] - head.affine[2, 3]) / head.affine[2, 2]))
+        np.testing.assert_array_equal(np.asarray(slab.dataobj).T, head.hu[first : first + 3])
 
 
 @pytest.mark.parametrize(("extra", "message"), [(("--patients", 0), "--patients"), (("--matrix", 8), "matrix")])
