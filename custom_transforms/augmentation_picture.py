@@ -54,7 +54,8 @@ class AugmentationPictureHandler:
     Args:
         dataset: gives items by index, with `image` `(S, 1, R, C)` in 0..1, rows to the patient's back and columns to
             the left, `label` 0 or 1, and `case`.
-        augmentation: the random steps. Filters alone show best; when the head moves, every edge differs.
+        augmentation: the random steps; None, as where a config has switched them off, draws nothing. Filters alone
+            show best; when the head moves, every edge differs.
         path: the picture, a PNG.
         draws: how many times each patient is augmented.
         width_hu: Hounsfield units between 0 and 1, the window's width.
@@ -64,7 +65,7 @@ class AugmentationPictureHandler:
     def __init__(
         self,
         dataset: BagDataset,
-        augmentation: Augmentation,
+        augmentation: Augmentation | None,
         path: str | Path,
         *,
         draws: int = 4,
@@ -84,7 +85,7 @@ class AugmentationPictureHandler:
 
     def __call__(self) -> None:
         """Draw on the first rank."""
-        if idist.get_rank() == 0:
+        if idist.get_rank() == 0 and self.augmentation is not None:
             patients = first_of_each_class(self.dataset)
             augmented = [draw_bags(bag, self.augmentation, draws=self.draws, seed=self.seed) for bag in patients]
             save_picture(draw_augmentation(patients, augmented, width_hu=self.width_hu), self.path)

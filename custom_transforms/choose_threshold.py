@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ignite.distributed as idist
 from ignite.engine import Events
@@ -13,6 +15,7 @@ from monai.engines import SupervisedTrainer
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.patient_scores import PatientScores
+from custom_transforms.refusal import RefusedError
 
 
 class OperatingPointHandler:
@@ -24,18 +27,38 @@ class OperatingPointHandler:
         metric: rows of the validation, and the threshold with the best F1.
         weights: file of the best model.
         path: file of the operating point.
-        version: of the bundle.
+        split: fold of the data list that the metric sees; not the test fold.
+        origin: `version` of the bundle, and `settings`, with which the network is used; see `OperatingPoint`.
     """
 
-    def __init__(self, metric: PatientScores, weights: str | Path, path: str | Path, *, version: str) -> None:
+    def __init__(
+        self,
+        metric: PatientScores,
+        weights: str | Path,
+        path: str | Path,
+        *,
+        split: str,
+        origin: Mapping[str, Any],
+    ) -> None:
         self.metric = metric
         self.weights = Path(weights)
         self.path = Path(path)
-        self.version = version
+        self.split = split
+        self.origin = origin
 
     def attach(self, engine: SupervisedTrainer) -> None:
-        """Run at the end of each epoch."""
+        """Run when the trainer starts and at the end of each epoch."""
+        engine.add_event_handler(Events.STARTED, self.refuse_test_fold)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def refuse_test_fold(self, engine: SupervisedTrainer) -> None:
+        """Stop a training that would choose its model and its threshold on the test fold.
+
+        Raises:
+            RefusedError: see above.
+        """
+        if self.split == "test":
+            raise RefusedError.of("threshold_from_test", self.path.name, expected="a choice on validation", got="test")
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Write the file, on the first rank, if this epoch's model is the best so far."""
@@ -44,11 +67,11 @@ class OperatingPointHandler:
         OperatingPoint(
             threshold=self.metric.threshold,
             rule="best F1",
-            split="validation",
+            split=self.split,
             patients=len(self.metric.rows),
             positives=sum(row["label"] for row in self.metric.rows),
             date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
-            version=self.version,
+            **self.origin,
             weights_sha256=file_sha256(self.weights),
         ).write(self.path)
         logging.getLogger(__name__).info("threshold %.4f, of the best F1 on validation", self.metric.threshold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class ClassifierReportHandler:
         output_dir: folder of the two files.
         operating_point: file with the threshold.
         weights: file of the network that the threshold must belong to.
+        settings: pooling and preprocessing that it must belong to; see `OperatingPoint`.
         fold: part of the data list that was measured; stands in the summary.
         note: what the reader must know of the data, such as that they are synthetic; stands first in the file.
     """
@@ -54,6 +55,7 @@ class ClassifierReportHandler:
         *,
         operating_point: str | Path,
         weights: str | Path,
+        settings: Mapping[str, Any] | None = None,
         fold: str,
         note: str = "",
     ) -> None:
@@ -61,6 +63,7 @@ class ClassifierReportHandler:
         self.output_dir = Path(output_dir)
         self.operating_point = operating_point
         self.weights = weights
+        self.settings = settings
         self.fold = fold
         self.note = note
 
@@ -75,7 +78,7 @@ class ClassifierReportHandler:
         Raises:
             RefusedError: see `read_operating_point`.
         """
-        self.point = read_operating_point(self.operating_point, self.weights)
+        self.point = read_operating_point(self.operating_point, self.weights, self.settings)
 
     def __call__(self, engine: Engine) -> None:
         """Write both files, on the first rank."""

@@ -24,7 +24,7 @@ class CtVolume:
             NIfTI, axes and directions are those of the file, last axis first.
         affine: from voxel index (column, row, slice) to RAS mm, `(4, 4)`.
         slice_positions_mm: ascending positions of all slices along their normal, as acquired; from NIfTI, index times
-            spacing along the axis that is nearest to feet-head.
+            step along the axis that is nearest to feet-head.
         notes: what was left out or mended, or what a person should know.
     """
 
@@ -69,6 +69,9 @@ def _from_nifti(path: Path) -> CtVolume:
     if voxels.ndim != 3:
         raise RefusedError.of("not_a_volume", path.name, expected="3 axes", got=f"{voxels.ndim}")
     along = nib.aff2axcodes(affine, labels=((0, 0), (1, 1), (2, 2))).index(2)
-    positions = np.arange(voxels.shape[along]) * float(nib.affines.voxel_sizes(affine)[along])
+    across = np.delete(affine[:3, :3], along, axis=1)
+    normal = np.cross(across[:, 0], across[:, 1])  # of a tilted scan the axis leans from the slices' normal
+    step_mm = abs(float(affine[:3, along] @ normal)) / float(np.linalg.norm(normal))
+    positions = np.arange(voxels.shape[along]) * step_mm
     hu = np.ascontiguousarray(voxels.transpose(2, 1, 0))
     return CtVolume(hu, affine, positions, ("NIfTI: slice steps taken as even, which the file cannot say",))

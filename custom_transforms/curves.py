@@ -49,8 +49,8 @@ class TrainingCurvesHandler:
         tensorboard_dir: where to write the numbers for TensorBoard too; None: not.
 
     Columns: `epoch`, `loss` (mean over the epoch's iterations and over processes), `learning_rate` (of the first
-    parameter group, in the epoch's last iteration), the trainer's own metrics after `training_`, and those of validation
-    by their names.
+    parameter group, in the epoch's last iteration), the trainer's own metrics after `training_`, and those of
+    validation by their names.
     """
 
     def __init__(self, evaluator: Engine, output_dir: str | Path, *, tensorboard_dir: str | Path | None = None) -> None:

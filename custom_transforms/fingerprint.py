@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import local
 
@@ -22,15 +23,29 @@ def fingerprint(*things: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def file_states(paths: str | Sequence[str]) -> list[list[int]]:
-    """Give size and modification time of files named singly, in a list, by a pattern with `*`, or by their folder."""
+def file_states(paths: str | Sequence[str]) -> list[list[str | int]]:
+    """Give name, size and time of change of files named singly, in a list, by a pattern with `*`, or by folder."""
     files: list[Path] = []
     for path in [Path(paths)] if isinstance(paths, str) else map(Path, paths):
         if path.is_dir():
             files += sorted(path.rglob("*"))
         else:
             files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-    return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+
+
+def real_paths(paths: str | Sequence[str]) -> str | list[str]:
+    """Name files by one path each, whatever folder a run starts in and whatever links lead to them."""
+    return os.path.realpath(paths) if isinstance(paths, str) else [os.path.realpath(path) for path in paths]
+
+
+@lru_cache
+def code_sha256() -> str:
+    """Hash the code of this package, since a changed rule changes what is prepared as a changed setting does."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _describe(thing: object, depth: int) -> object:

@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImaged, MapTransform
 
 from custom_transforms.mri_study import case_name
+from custom_transforms.refusal import RefusedError
 from custom_transforms.series_reader import CtSeriesReader
 
 
@@ -45,7 +46,10 @@ class LoadImageStudyd(LoadImaged):
         for key in self.key_iterator(item):
             path = Path(str(item[key]))
             item["case"] = case_name({**item, "image": path}).removesuffix(".dcm")
-            volume = self.series_reader.read(path, series=item.get("series"))
+            try:
+                volume = self.series_reader.read(path, series=item.get("series"))
+            except RefusedError as error:  # files of different cases have the same names
+                raise RefusedError(f"{error} (case {item['case']})") from error
             voxels, meta = self.series_reader.get_data(volume)
             for name in ("affine", "original_affine", "slice_positions_mm"):
                 meta[name] = torch.from_numpy(meta[name])

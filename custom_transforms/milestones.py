@@ -70,7 +70,7 @@ class MilestonesHandler:
         validated = self.evaluator.state.epoch == epoch
         metrics = scalars(self.evaluator.state.metrics) if validated else {}
         due = [f"best_{name}.pt" for name in self.SCORES if self._is_best(state.milestones, name, metrics)]
-        if stage_number(self.stages, epoch + 1) > state.stage or epoch == state.max_epochs:
+        if stage_number(self.stages, epoch + 1) > state.stage or epoch == state.max_epochs or engine.should_terminate:
             due.append(f"stage{state.stage}.pt")
         threshold = self.metric.threshold if validated else float("nan")
         row = {"epoch": epoch, "stage": state.stage, "threshold": threshold, **metrics}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.file_hash import file_sha256
@@ -26,7 +28,8 @@ class OperatingPoint:
         positives: how many of these had the disease.
         date: day of the choice, ISO 8601.
         version: of the bundle.
-        weights_sha256: of the network's file, because a threshold belongs to one network.
+        weights_sha256: of the network's file, because a threshold belongs to one network
+        settings: and to one way of preparing and pooling slices, in plain values.
     """
 
     threshold: float
@@ -37,6 +40,7 @@ class OperatingPoint:
     date: str
     version: str
     weights_sha256: str
+    settings: Mapping[str, Any]
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -44,15 +48,19 @@ class OperatingPoint:
             file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-def read_operating_point(path: str | Path, weights: str | Path) -> OperatingPoint:
+def read_operating_point(
+    path: str | Path, weights: str | Path, settings: Mapping[str, Any] | None = None
+) -> OperatingPoint:
     """Read an operating point and check that it belongs to a network.
 
     Args:
         path: file of the operating point.
         weights: file of the network.
+        settings: those with which the network is used now; the default, None, compares none.
 
     Raises:
-        RefusedError: absent or damaged file, a threshold outside 0..1, a choice on the test fold, no weights or others.
+        RefusedError: absent or damaged file, a threshold outside 0..1, a choice on the test fold, no weights or others,
+            or other settings.
     """
     path, weights = Path(path), Path(weights)
     try:
@@ -74,4 +82,8 @@ def read_operating_point(path: str | Path, weights: str | Path) -> OperatingPoin
     if point.weights_sha256 != file_sha256(weights):
         expected = f"a threshold chosen for {weights.name}"
         raise RefusedError.of("operating_point_of_other_weights", path.name, expected=expected, got="another network's")
+    for name, used in (settings or {}).items():
+        if used != point.settings.get(name):
+            expected = f"{name} {point.settings.get(name)}, with which the threshold was chosen"
+            raise RefusedError.of("operating_point_of_other_settings", path.name, expected=expected, got=str(used))
     return point

@@ -61,6 +61,8 @@ class PatientPoolingInferer(Inferer):
 
     def __init__(self, pooling: str = "max", *, top_k: int = 3, slices_per_chunk: int | None = 8) -> None:
         super().__init__()
+        if top_k < 1:
+            raise ValueError(f"pooling: expected top_k of at least 1, got {top_k}")
         self.pooling = pooling
         self.top_k = top_k
         self.slices_per_chunk = slices_per_chunk
@@ -76,7 +78,8 @@ class PatientPoolingInferer(Inferer):
         """Return logits `(B, 1)` of bags `(B, K, 1, H, W)`; without `slice_mask` `(B, K)` all slices count."""
         if slice_mask is None:
             slice_mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
-        outputs = _by_chunks(network, inputs[slice_mask], self.slices_per_chunk)
+        # pooled in float32 also under autocast, as `EvidenceToResultd` does: else the two would differ
+        outputs = _by_chunks(network, inputs[slice_mask], self.slices_per_chunk).float()
         padded = outputs.new_zeros(*slice_mask.shape, outputs.shape[-1])
         padded[slice_mask] = outputs
         return pool_slices(padded, slice_mask, pooling=self.pooling, top_k=self.top_k)

@@ -33,17 +33,18 @@ class EvidenceToResultd(MapTransform):
         top_k: as in training.
         operating_point: file of the threshold. Where there is none, no decision is made, and the record says so.
         weights: file of the network that the threshold must belong to.
+        settings: pooling and preprocessing that it must belong to; see `OperatingPoint`.
 
     The item must hold `brain` `(1, X, Y, S)` in LPS axes, `slice_index` `(K,)`, and, as texts, `case`, `notes` and
     `dropped`, as the steps before leave them.
 
     Returns:
         the item with, under the key, the suspicious region `(1, X, Y, S)`, uint8 0 or 1, on the grid of the scan as
-        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `threshold`; `region`, the
-        region in LPS axes; and `record`, all of it in plain values.
+        it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `carrying`, numbers of the
+        slices with the highest; `region`, the region in LPS axes; and `record`, all of it in plain values.
 
     Raises:
-        RefusedError: a threshold that is damaged or of another network.
+        RefusedError: a threshold that is damaged, of another network or of other settings.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class EvidenceToResultd(MapTransform):
         top_k: int = 3,
         operating_point: str | Path = "",
         weights: str | Path = "",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(keys)
         self.pooling = pooling
         self.top_k = top_k
         self.operating_point = Path(operating_point) if operating_point else None
         self.weights = weights
+        self.settings = settings
         self._point: OperatingPoint | None = None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -75,15 +78,15 @@ class EvidenceToResultd(MapTransform):
             threshold = point.threshold if point else EVEN
             item["result"] = {"patient_probability": float(logit.sigmoid())}
             item["slice_prob"] = slice_prob
-            item["threshold"] = threshold
             item["region"] = _region(maps[:, 0].sigmoid().cpu(), slice_prob, item, threshold)
+            item["carrying"] = _carrying(item["slice_index"].tolist(), slice_prob)
             item["record"] = _record(item, point)
             item[key] = _as_read(item["region"])
         return item
 
     def _read_point(self) -> OperatingPoint | None:
         if self._point is None and self.operating_point is not None and self.operating_point.is_file():
-            self._point = read_operating_point(self.operating_point, self.weights)
+            self._point = read_operating_point(self.operating_point, self.weights, self.settings)
         return self._point
 
 
@@ -134,13 +137,12 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     kept = [int(number) for number in item["slice_index"]]
     probs = [float(value) for value in item["slice_prob"]]
     positions_mm = slice_positions(item["brain"])
-    highest = sorted(range(len(kept)), key=lambda index: -probs[index])[:CARRYING]
     dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
     record: dict[str, Any] = {"case": item["case"], "patient_probability": prob}
     record["decision"] = _decide(prob, point)
     record["operating_point"] = asdict(point) if point else None
     record["slices"] = {"total": total, "used": len(kept), "dropped": len(dropped)}
-    record["carrying_slices"] = sorted(kept[index] for index in highest)
+    record["carrying_slices"] = item["carrying"]
     record["notes"] = item.get("notes", "")
     record["by_slice"] = [
         {"slice": number, "position_mm": round(positions_mm[number], 2), "probability": value}
@@ -148,6 +150,12 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     ]
     record["dropped"] = [{"slice": int(number), "reason": reason} for number, reason in dropped.items()]
     return record
+
+
+def _carrying(kept: list[int], slice_prob: torch.Tensor) -> list[int]:
+    """Name the slices with the highest probabilities, in order from the feet."""
+    highest = slice_prob.argsort(descending=True, stable=True)[:CARRYING]
+    return sorted(kept[index] for index in highest.tolist())
 
 
 def _decide(prob: float, point: OperatingPoint | None) -> str:

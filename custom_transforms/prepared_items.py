@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import ignite.distributed as idist
 import monai
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from custom_transforms.fingerprint import file_states, fingerprint
+from custom_transforms.fingerprint import code_sha256, file_states, fingerprint, real_paths
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -32,7 +32,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
     Args:
         data: items with `image` and, where there is one, `case`.
         transform: deterministic steps from item to what `to_arrays` keeps.
-        cache_dir: folder of the prepared files; None computes each time, with the same result.
+        cache_dir: folder of the prepared files; None or an empty text computes each time, with the same result.
     """
 
     FORMAT = 1  # raise in a subclass when its arrays change, so that old ones are not read
@@ -43,7 +43,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
     ) -> None:
         self.data = data
         self.transform = transform
-        self.cache_dir = Path(cache_dir) if cache_dir is not None else None
+        self.cache_dir = Path(cache_dir) if cache_dir else None
         self._folders: dict[int, Path] = {}
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
         return {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
 
     def folder(self, index: int) -> Path:
-        """Name the folder of a patient, from its files, all settings and the version of MONAI.
+        """Name the folder of a patient, from its files, all settings, this code and the version of MONAI.
 
         Raises:
             ValueError: there is no `cache_dir`.
@@ -74,7 +74,8 @@ class PreparedItems(Dataset[dict[str, Any]]):
         if index not in self._folders:
             item = self.data[index]
             states = [file_states(item[key]) for key in self.FILES if key in item]
-            work = fingerprint(self.FORMAT, monai.__version__, item, states, self.transform)
+            item = {**item, **{key: real_paths(item[key]) for key in self.FILES if key in item}}
+            work = fingerprint(self.FORMAT, monai.__version__, code_sha256(), item, states, self.transform)
             self._folders[index] = self.cache_dir / work
         return self._folders[index]
 
@@ -92,8 +93,8 @@ class PreparedItems(Dataset[dict[str, Any]]):
             pass
 
     def _write(self, arrays: Arrays, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix="unfinished_", dir=folder.parent))
+        unfinished = folder.parent / f"unfinished_{uuid4().hex}"  # mkdtemp's are for one user's eyes alone
+        unfinished.mkdir(parents=True)
         try:
             for name, array in arrays.items():
                 _save(array, unfinished / f"{name}.npy")

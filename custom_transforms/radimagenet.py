@@ -16,7 +16,7 @@ from custom_transforms.file_hash import file_sha256
 from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.weight_families import fit_weights, recognise_weights
 
-CHOICES = ("radimagenet", "none")
+CHOICES = ("radimagenet", "file", "none")
 STATE = "weights_source"  # kept with the trainer's own state, so that checkpoints tell where a model comes from
 
 
@@ -43,7 +43,8 @@ class PretrainedWeightsHandler:
 
     Args:
         network: the slice classifier; its first convolution has one input channel.
-        pretrained: `radimagenet`, or `none` to start from random weights because that is wanted.
+        pretrained: `radimagenet`; `file`, other weights of known names, such as this project's own, recorded as no more
+            than that; or `none` to start from random weights because that is wanted.
         file: weights on this machine; the default, None, takes them from the hub.
         hub: `repository`, `revision` and `filename`; not used where `file` is given.
         sha256: expected hash of the file; may be None for a file on this machine only.
@@ -99,6 +100,9 @@ class PretrainedWeightsHandler:
         if self.sha256 not in (None, found):
             raise RefusedError.of("wrong_sha256", path.name, expected=str(self.sha256), got=found)
         weights = recognise_weights(read_state_dict(path), file=path.name)
+        if self.source["pretrained"] == "radimagenet" and weights.family != "radimagenet_pytorch" and not self.sha256:
+            expected = "RadImageNet's own names of weights, or its sha256 (pretrained: file takes other weights)"
+            raise RefusedError.of("wrong_family", path.name, expected=expected, got=weights.family)
         network = plain(self.network)
         fitting = fit_weights(weights, network.state_dict(), file=path.name)
         network.load_state_dict(fitting, strict=False)  # every key is accounted for by then

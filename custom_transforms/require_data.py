@@ -38,7 +38,8 @@ def require_data(folds: Mapping[str, Fold], data_list: str | Path, *, num_worker
 
     Raises:
         RefusedError: the data list is absent or damaged, a fold has fewer patients than there are ranks to share it,
-            or two cases of a fold have one name, so that their results would overwrite each other.
+            a patient is in two folds, or two cases of a fold have one name, so that their results would overwrite each
+            other.
     """
     for fold, data in folds.items():
         if len(data) < idist.get_world_size():
@@ -47,9 +48,20 @@ def require_data(folds: Mapping[str, Fold], data_list: str | Path, *, num_worker
         if times > 1:
             expected = f"a name of its own for each case in '{fold}'"
             raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{name} {times} times")
+    _refuse_leak(folds, Path(data_list))
     for fold, data in folds.items():
         if isinstance(data, PreparedItems):
             data.prepare(num_workers=num_workers, description=f"preparing {fold}")
+
+
+def _refuse_leak(folds: Mapping[str, Fold], data_list: Path) -> None:
+    seen: dict[str, str] = {}
+    for fold, data in folds.items():
+        for item in data.data:
+            patient = str(item.get("patient", case_name(item)))
+            if seen.setdefault(patient, fold) != fold:
+                got = f"{patient} in {seen[patient]} and {fold}"
+                raise RefusedError.of("patient_in_two_folds", data_list.name, expected="each patient in one", got=got)
 
 
 def _refuse(fold: str, patients: int, data_list: Path) -> None:

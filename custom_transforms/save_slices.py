@@ -19,8 +19,6 @@ from custom_transforms.pictures import save_picture
 from custom_transforms.save_mask import file_stem
 from custom_transforms.slice_montage import ShownStudy, draw_slices
 
-EVEN = 0.5  # threshold where none was chosen
-
 
 class SaveImageSlicesd(SaveImaged):
     """Write `<output_dir>/<case><postfix>.png`, every slice with the brain mask and what was found, to check a case.
@@ -34,7 +32,8 @@ class SaveImageSlicesd(SaveImaged):
         region_key: suspicious regions, `(1, X, Y, S)`, suspicious where above 0; may be absent.
 
     The item has `case`, `brain` `(1, X, Y, S)`, `dropped` (JSON: slice to reason), and, once the network has seen the
-    slices `slice_index` `(K,)`, also `slice_prob` `(K,)` and `threshold`, from which a slice is framed.
+    slices `slice_index` `(K,)`, also `slice_prob` `(K,)` and `carrying`, numbers of the
+    slices to frame.
     """
 
     def __init__(
@@ -59,7 +58,9 @@ class SaveImageSlicesd(SaveImaged):
         """
         case = file_stem(str(data["case"]))
         for key in self.keys:
-            figure = draw_slices(self._study(data, data[key]), title=case, threshold=data.get("threshold", EVEN))
+            if key not in data:
+                raise ValueError(f"picture of slices: expected {key} in Hounsfield units (step keep), got none")
+            figure = draw_slices(self._study(data, data[key]), title=case)
             save_picture(figure, self.output_dir / f"{case}{self.postfix}.png")
         return dict(data)
 
@@ -77,8 +78,9 @@ class SaveImageSlicesd(SaveImaged):
             hu=_upright(image),
             brain=_upright(data["brain"]) > 0,
             spacing_mm=(float(height_mm), float(width_mm)),
-            dropped={int(number): reason for number, reason in json.loads(data["dropped"]).items()},
+            dropped={int(number): reason for number, reason in json.loads(data.get("dropped", "{}")).items()},
             slice_prob=slice_prob,
+            carrying=tuple(data.get("carrying", ())),
             region=_upright(data[self.region_key]) > 0 if self.region_key in data else None,
         )
 

@@ -19,16 +19,16 @@ class SlicesToBagd(MapTransform):
 
     Args:
         keys: windowed volume `(1, X, Y, S)` from 0 to 1, X to the left, Y to the back.
-        size: rows and columns of a picture.
+        size: rows and columns of a picture; None keeps the pixels of the square field.
 
     Returns:
         the item with the bag, float32 plain tensor; `slice_index`, number of each picture's slice: those that came,
         else all; and `brain`, the mask that came, else all of the grid.
     """
 
-    def __init__(self, keys: KeysCollection, size: int = 256) -> None:
+    def __init__(self, keys: KeysCollection, size: int | None = 256) -> None:
         super().__init__(keys)
-        if size < 1:
+        if size is not None and size < 1:
             raise ValueError(f"size must be at least 1 pixel, got {size}")
         self.size = size
 
@@ -45,7 +45,7 @@ class SlicesToBagd(MapTransform):
         return item
 
 
-def slices_to_bag(slices: torch.Tensor, *, spacing_mm: tuple[float, float], size: int) -> torch.Tensor:
+def slices_to_bag(slices: torch.Tensor, *, spacing_mm: tuple[float, float], size: int | None) -> torch.Tensor:
     """Pad `(S, R, C)` to a square field and resize bilinearly, smoothed where it shrinks, to `(S, 1, size, size)`."""
     rows, columns = slices.shape[1:]
     row_mm, column_mm = spacing_mm
@@ -53,5 +53,7 @@ def slices_to_bag(slices: torch.Tensor, *, spacing_mm: tuple[float, float], size
     more_rows, more_columns = round(field_mm / row_mm) - rows, round(field_mm / column_mm) - columns
     above, left = more_rows // 2, more_columns // 2
     field = functional.pad(slices.float(), (left, more_columns - left, above, more_rows - above))
+    if size is None:
+        return field[:, None].contiguous()
     small = functional.interpolate(field[None], (size, size), mode="bilinear", antialias=True, align_corners=False)
     return small[0][:, None].contiguous()

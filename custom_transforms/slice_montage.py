@@ -42,6 +42,7 @@ class ShownStudy:
         spacing_mm: from row to row, and from column to column.
         dropped: slice to the reason why the network did not see it.
         slice_prob: slice to the probability of metastasis, 0..1.
+        carrying: slices to frame, those that carry the patient's probability.
         region: `(S, R, C)`, True where the image looks suspicious.
 
     Raises:
@@ -53,6 +54,7 @@ class ShownStudy:
     spacing_mm: tuple[float, float]
     dropped: Mapping[int, str] = field(default_factory=dict)
     slice_prob: Mapping[int, float] = field(default_factory=dict)
+    carrying: tuple[int, ...] = ()
     region: Mask | None = None
 
     def __post_init__(self) -> None:
@@ -89,13 +91,7 @@ class _Mosaic:
         return grid.reshape(self.rows * shape[1], self.columns * shape[2])[:-GAP, :-GAP]
 
 
-def carrying_slices(slice_prob: Mapping[int, float], threshold: float) -> list[int]:
-    """Return the slices that carry the patient's probability, their maximum: the highest, and any at `threshold`."""
-    limit = min(threshold, max(slice_prob.values(), default=0.0))
-    return [number for number, prob in slice_prob.items() if prob >= limit]
-
-
-def draw_slices(study: ShownStudy, *, title: str = "", threshold: float = 0.5) -> Figure:
+def draw_slices(study: ShownStudy, *, title: str = "") -> Figure:
     """Draw all slices, feet first, in radiological convention and with their true proportions.
 
     Each has its number, the brain mask's outline, and its probability; a dropped one is dark, with the reason.
@@ -103,7 +99,6 @@ def draw_slices(study: ShownStudy, *, title: str = "", threshold: float = 0.5) -
     Args:
         study: what to draw.
         title: the figure's heading, such as the case's name.
-        threshold: probability from which a slice is framed; the highest is framed in any case.
 
     Returns:
         a figure that pyplot does not know.
@@ -124,10 +119,10 @@ def draw_slices(study: ShownStudy, *, title: str = "", threshold: float = 0.5) -
     _outline(axes, study, box, mosaic)
     for number in range(count):
         _write_words(axes, study, number, mosaic)
-    for number in carrying_slices(study.slice_prob, threshold):
+    for number in study.carrying:
         corner = mosaic.corner(number)
         axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=YELLOW, linewidth=FRAME_POINTS))
-    _add_legend(figure, study, threshold)
+    _add_legend(figure, study)
     heading = f"{WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU, slices numbered from 0 at the feet"
     figure.suptitle(f"{title}: {heading}" if title else heading, fontsize=TITLE_POINTS)
     return figure
@@ -183,11 +178,11 @@ def _write_words(axes: Axes, study: ShownStudy, number: int, mosaic: _Mosaic) ->
         axes.text(right, bottom, f"p {study.slice_prob[number]:.2f}", ha="right", va="bottom", **style)
 
 
-def _add_legend(figure: Figure, study: ShownStudy, threshold: float) -> None:
+def _add_legend(figure: Figure, study: ShownStudy) -> None:
     handles: list[Artist] = [Line2D([], [], color=SKY_BLUE, label="brain mask")]
     if study.region is not None:
         handles.append(Line2D([], [], color=ORANGE, label="suspicious region"))
-    if study.slice_prob:
-        label = f"highest p, the slice's probability, or p at least {threshold:.3g}"
+    if study.carrying:
+        label = "highest p, the slice's probability"
         handles.append(Patch(facecolor="none", edgecolor=YELLOW, linewidth=FRAME_POINTS, label=label))
     add_axial_legend(figure, handles, columns=len(handles))

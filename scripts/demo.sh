@@ -6,7 +6,9 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 fail() { echo "demo: $1" >&2; exit 2; }
-[ ! -d "${1:-}/CTs" ] || exec "$root/scripts/demo_ct.sh" "$1"
+if [ $# -gt 0 ] && { [ -d "$1/CTs" ] || head -qn 1 "$1"/*.csv 2>/dev/null | grep -q PatientID; }; then
+  exec "$root/scripts/demo_ct.sh" "$1"
+fi
 
 if [ $# -eq 0 ]; then
   out=build/demo dataset=build/demo/phantoms fractions=(0.66 0.12 0.22) slice_size="[80,80]"

@@ -28,7 +28,7 @@ bundle training "train from_scratch" slabs start "${slab[@]}" --pooling mean --m
 
 # 2. The curriculum, from these weights, on whole heads with one label a patient; measured on heads not seen before.
 make_data heads "0.6 0.1 0.3" --patients 400
-bundle training train heads curriculum --pretrained_file "$out/start/models/model.pt" --max_epochs 16 --slices_per_bag 20
+bundle training train heads curriculum --pretrained file --pretrained_file "$out/start/models/model.pt" --max_epochs 16 --slices_per_bag 20
 bundle evaluating "train evaluate" heads curriculum --note "$note"
 say scripts/compare_with_blob.py "$out/heads" --evaluation "$out/curriculum/eval" --cache-dir "$out/heads/prepared" \
   --image-size 96

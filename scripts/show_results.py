@@ -48,7 +48,8 @@ def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
     count = f"{summary['patients']}, {summary['positives']} with metastases"
     print("\n" + f"{summary.get('note', '')} Patients not used for training: {count}".strip())
     for name in MEASURES:
-        print(f"{name:18} {summary[name]['value'] or 0:.3f}  {interval(summary[name])}")
+        value = summary[name]["value"]
+        print(f"{name:18} {'    -' if value is None else f'{value:.3f}'}  {interval(summary[name])}")
     print("\ncase                 probability  decision  slices used, dropped  carried by slices")
     with predictions.open(newline="") as file:
         for row in csv.DictReader(file):

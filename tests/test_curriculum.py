@@ -19,6 +19,7 @@ from custom_transforms.curves import TrainingCurvesHandler
 from custom_transforms.milestones import MilestonesHandler
 from custom_transforms.operating_point import read_operating_point
 from custom_transforms.patient_scores import PatientScores
+from custom_transforms.refusal import RefusedError
 from custom_transforms.slice_classifier import SliceClassifier
 from custom_transforms.training_checkpoint import TrainingCheckpointHandler
 
@@ -84,7 +85,9 @@ def test_curriculum_that_cannot_be_followed_is_refused(groups: Any, stages: Any,
         CurriculumHandler(network, torch.optim.Adam(parameter_groups(network, groups)), stages)
 
 
-def make_trainer(folder: Path, probs: list[list[float]], *, resume: bool = False) -> SupervisedTrainer:
+def make_trainer(
+    folder: Path, probs: list[list[float]], *, resume: bool = False, split: str = "validation", patience: int = 9
+) -> SupervisedTrainer:
     """Train five epochs; in epoch e two positives and two negatives are validated to have the e-th `probs`."""
     torch.manual_seed(1)
     network, metric = Small(), PatientScores("f1")
@@ -104,8 +107,14 @@ def make_trainer(folder: Path, probs: list[list[float]], *, resume: bool = False
         evaluator.state.metrics = {"f1": metric.compute(), "auc": area.compute()}
 
     CurriculumHandler(network, optimizer, STAGES).attach(trainer)
-    BestModelHandler(evaluator, network, folder / "model.pt", patience=9).attach(trainer)
-    OperatingPointHandler(metric, folder / "model.pt", folder / "operating_point.json", version="9").attach(trainer)
+    BestModelHandler(evaluator, network, folder / "model.pt", patience=patience).attach(trainer)
+    OperatingPointHandler(
+        metric,
+        folder / "model.pt",
+        folder / "operating_point.json",
+        split=split,
+        origin={"version": "9", "settings": {}},
+    ).attach(trainer)
     TrainingCurvesHandler(evaluator, folder).attach(trainer)
     objects: Any = {"network": network, "optimizer": optimizer}
     history = folder / "history.csv"
@@ -172,3 +181,16 @@ def test_frozen_layers_do_not_move(tmp_path: Path) -> None:
     moved = {name for name in before if not torch.equal(before[name], after_stage_1[name])}
     assert moved == {"fc.weight", "fc.bias"}
     assert stage_number(STAGES, 1) == 1
+
+
+def test_training_that_ends_early_leaves_its_last_stage(tmp_path: Path) -> None:
+    make_trainer(tmp_path, [PROBS[2], *PROBS[:4]], patience=1).run()
+    rows = read_summary(tmp_path)
+    assert {name: row["epoch"] for name, row in rows.items() if name.startswith("stage")} == {
+        "stage1.pt": "1", "stage2.pt": "2"}  # fmt: skip
+
+
+def test_threshold_is_never_chosen_on_the_test_fold(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="threshold_from_test"):
+        make_trainer(tmp_path, PROBS, split="test").run()
+    assert not (tmp_path / "operating_point.json").exists()

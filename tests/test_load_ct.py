@@ -62,7 +62,7 @@ def test_reason_of_a_refusal_survives(tmp_path: Path) -> None:
     folder = write_series(
         tmp_path, stored_slices(COUNT), change=lambda image, i: spoil(image, RescaleSlope=None) if i == 3 else None
     )
-    with pytest.raises(RefusedError, match="^missing_tag: 024.dcm: expected RescaleSlope, got none$"):
+    with pytest.raises(RefusedError, match=r"^missing_tag: 024.dcm: expected RescaleSlope, got none \(case .*\)$"):
         LoadImageStudyd()({"image": folder})
 
 

@@ -25,7 +25,8 @@ def weights(tmp_path: Path) -> Path:
 def point() -> OperatingPoint:
     sha256 = hashlib.sha256(b"weights").hexdigest()
     return OperatingPoint(threshold=0.3, rule="best F1", split="validation", patients=9, positives=4,
-                          date="2026-11-22", version="0.1.0", weights_sha256=sha256)  # fmt: skip
+                          date="2026-11-22", version="0.1.0", weights_sha256=sha256,
+                          settings={"pooling": "max", "image_size": 64})  # fmt: skip
 
 
 def test_what_was_written_is_read(weights: Path, point: OperatingPoint, tmp_path: Path) -> None:
@@ -89,3 +90,14 @@ def test_patient_seen_twice_counts_once_and_nan_is_no_score() -> None:
     assert len(metric.rows) == 4
     metric.update({"case": "p9", "label": 1, "pred": float("nan")})
     assert metric.compute() != metric.compute()
+
+
+def test_threshold_belongs_to_pooling_and_preprocessing(weights: Path, point: OperatingPoint, tmp_path: Path) -> None:
+    file = tmp_path / "operating_point.json"
+    point.write(file)
+    assert read_operating_point(file, weights, {"pooling": "max", "image_size": 64}) == point
+    expected = "operating_point_of_other_settings: operating_point.json: expected pooling max, .* got mean"
+    with pytest.raises(RefusedError, match=expected):
+        read_operating_point(file, weights, {"pooling": "mean", "image_size": 64})
+    with pytest.raises(RefusedError, match="expected steps None, .* got"):
+        read_operating_point(file, weights, {"steps": ["load"]})

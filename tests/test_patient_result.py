@@ -101,7 +101,7 @@ def point(tmp_path: Path) -> tuple[Path, Path]:
     """An operating point at 0.8, and its weights."""
     (tmp_path / "model.pt").write_bytes(b"weights")
     OperatingPoint(threshold=0.8, rule="best F1", split="validation", patients=9, positives=4, date="2026-11-22",
-                   version="0.1.0", weights_sha256=hashlib.sha256(b"weights").hexdigest()
+                   version="0.1.0", weights_sha256=hashlib.sha256(b"weights").hexdigest(), settings={"pooling": "max"},
                    ).write(tmp_path / "operating_point.json")  # fmt: skip
     return tmp_path / "operating_point.json", tmp_path / "model.pt"
 
@@ -157,6 +157,25 @@ def test_results_are_written_patient_by_patient(tmp_path: Path) -> None:
     assert rows[0]["reasons"] == "3 too little brain"
     assert rows[0]["carrying_slices"] == "2"
     assert float(rows[0]["probability"]) == records[0]["patient_probability"]
+
+
+def test_threshold_of_another_pooling_is_refused(point: tuple[Path, Path]) -> None:
+    step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1], settings={"pooling": "mean"})
+    with pytest.raises(ValueError, match="operating_point_of_other_settings"):
+        step(make_item(make_maps([1.0]), [0]))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_probability_is_that_of_evaluation_in_half_precision_too(pooling: str) -> None:
+    torch.manual_seed(5)
+    network = SliceClassifier(attention=pooling == "attention", widths=(8, 8, 8, 8), layers=(1, 1, 1, 1)).eval()
+    bag = torch.randn(1, 4, 1, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        logit = PatientPoolingInferer(pooling, top_k=2)(bag, network)
+        maps = EvidenceInferer()(bag, network)
+    assert logit.dtype == torch.float32
+    item = EvidenceToResultd("pred", pooling=pooling, top_k=2)(make_item(maps[0], [0, 1, 2, 3]))
+    assert item["result"]["patient_probability"] == pytest.approx(float(logit.sigmoid()), abs=1e-7)
 
 
 def test_threshold_of_another_network_is_refused(point: tuple[Path, Path]) -> None:

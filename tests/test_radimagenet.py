@@ -43,19 +43,27 @@ def load(network: SliceClassifier, file: Path, sha256: str | None = None) -> Pre
 
 def test_source_is_recorded_where_checkpoints_find_it(tmp_path: Path) -> None:
     file = save(tmp_path / "model.pt", make_network(1).state_dict())
-    engine = run(PretrainedWeightsHandler(make_network(2), pretrained="radimagenet", file=file))
+    engine = run(PretrainedWeightsHandler(make_network(2), pretrained="file", file=file))
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    expected = {"pretrained": "radimagenet", "filename": "model.pt", "family": "one_channel"}
+    expected = {"pretrained": "file", "filename": "model.pt", "family": "one_channel"}
     assert engine.state_dict()["weights_source"] == {**expected, "sha256": sha256, "head": "taken"}
     torch.save(engine.state_dict(), tmp_path / "trainer.pt")
     assert torch.load(tmp_path / "trainer.pt", weights_only=True)["weights_source"]["sha256"] == sha256
+
+
+def test_other_weights_are_not_taken_for_radimagenet(tmp_path: Path) -> None:
+    file = save(tmp_path / "resnet50.pt", make_network(1).state_dict())
+    with pytest.raises(
+        RefusedError, match=r"wrong_family: resnet50.pt: expected RadImageNet's own .*, got one_channel"
+    ):
+        run(PretrainedWeightsHandler(make_network(2), pretrained="radimagenet", file=file))
 
 
 def test_random_weights_are_a_stated_choice() -> None:
     network = make_network(2)
     assert run(PretrainedWeightsHandler(network, pretrained="none")).state.weights_source == {"pretrained": "none"}
     assert torch.equal(network.conv1.weight, make_network(2).conv1.weight)
-    with pytest.raises(ValueError, match="expected pretrained to be one of radimagenet, none, got 'imagenet'"):
+    with pytest.raises(ValueError, match="expected pretrained to be one of radimagenet, file, none, got 'imagenet'"):
         PretrainedWeightsHandler(network, pretrained="imagenet")
 
 

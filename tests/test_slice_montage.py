@@ -16,7 +16,7 @@ from monai.transforms import SaveImaged
 from numpy.typing import NDArray
 
 from custom_transforms.save_slices import SaveImageSlicesd
-from custom_transforms.slice_montage import DIMMED, GAP, ShownStudy, carrying_slices, draw_slices
+from custom_transforms.slice_montage import DIMMED, GAP, ShownStudy, draw_slices
 
 SLICES, ROWS, COLUMNS = 10, 30, 20
 RIGHT_FRONT = (4, slice(2, 6), slice(1, 4))  # low row = anterior, low column = the patient's right
@@ -49,9 +49,9 @@ def make_item(**more: Any) -> dict[str, Any]:
     return item | more
 
 
-def drawn(study: ShownStudy, **options: Any) -> tuple[Axes, NDArray[np.float32]]:
+def drawn(study: ShownStudy) -> tuple[Axes, NDArray[np.float32]]:
     """Return the plot, and its image as tiles `(rows of tiles, columns of tiles, R, C)`."""
-    (axes,) = draw_slices(study, **options).axes
+    (axes,) = draw_slices(study).axes
     image = np.asarray(axes.images[0].get_array())
     padded = np.pad(image, ((0, GAP), (0, GAP)))
     tiles = padded.reshape(-1, ROWS + GAP, 8, COLUMNS + GAP).swapaxes(1, 2)
@@ -107,16 +107,8 @@ def test_dropped_slice_is_dark_and_says_why() -> None:
 
 
 def test_carrying_slices_are_framed() -> None:
-    axes, _ = drawn(make_study(slice_prob={3: 0.4, 4: 0.6, 9: 0.9}), threshold=0.5)
+    axes, _ = drawn(make_study(slice_prob={3: 0.4, 4: 0.6, 9: 0.9}, carrying=(4, 9)))
     assert frames(axes) == [(4 * (COLUMNS + GAP), 0), (COLUMNS + GAP, ROWS + GAP)]
-
-
-@pytest.mark.parametrize(
-    ("slice_prob", "carrying"),
-    [({}, []), ({1: 0.1, 5: 0.3}, [5]), ({1: 0.3, 5: 0.3}, [1, 5]), ({1: 0.5, 2: 0.9, 3: 0.49}, [1, 2])],
-)
-def test_highest_slice_carries_and_those_at_the_threshold(slice_prob: dict[int, float], carrying: list[int]) -> None:
-    assert carrying_slices(slice_prob, 0.5) == carrying
 
 
 def test_air_around_the_head_is_cut_off_in_all_slices_alike() -> None:
@@ -196,4 +188,11 @@ def test_volume_in_another_orientation_is_an_error(tmp_path: Path) -> None:
 def test_more_probabilities_than_slices_is_an_error(tmp_path: Path) -> None:
     item = make_item(slice_index=torch.tensor([2]), slice_prob=torch.tensor([0.2, 0.7]))
     with pytest.raises(ValueError, match="zip"):
+        SaveImageSlicesd("hu", tmp_path)(item)
+
+
+def test_volume_that_no_step_kept_is_named(tmp_path: Path) -> None:
+    item = make_item()
+    del item["hu"], item["dropped"]
+    with pytest.raises(ValueError, match="expected hu in Hounsfield units"):
         SaveImageSlicesd("hu", tmp_path)(item)
