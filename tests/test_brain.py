@@ -39,11 +39,6 @@ def dice(first: Mask, second: Mask) -> float:
     return float(2 * (first & second).sum() / (first.sum() + second.sum()))
 
 
-def without_bone(brain: Mask, hu: NDArray[np.float32]) -> Mask:
-    """The phantom's brain as one sees it: voxels at its edge that are mostly bone look like bone."""
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in brain & (hu <= 150)])
-
-
 def hull_of_skull(bone: Mask) -> Mask:
     """The convex hull of the largest piece of bone, `(R, C)`."""
     labels, _ = ndimage.label(bone)
@@ -126,13 +121,12 @@ def test_fast_way_equals_the_plain_one_on_phantoms(index: int) -> None:
 
 def test_brain_of_phantoms_is_found_in_every_slice() -> None:
     scores, worst = [], []
-    for index in range(10, 13):
+    for index in (9, 10, 11, 41):
         phantom = make_head(index)
         hu, pixel_mm = phantom.hu.astype(np.float32), phantom.scanner.pixel_mm
         found = extract_brain(hu, spacing_mm=(pixel_mm,) * 2, slice_positions_mm=phantom.slice_positions_mm)
-        truth = without_bone(phantom.brain, hu)
-        scores.append(dice(found, truth))
-        worst += [dice(*pair) for pair in zip(found, truth, strict=True) if pair[1].mean() > 0.05]
+        scores.append(dice(found, phantom.brain))
+        worst += [dice(*pair) for pair in zip(found, phantom.brain, strict=True) if pair[1].mean() > 0.05]
     assert np.mean(scores) >= 0.97
     assert min(worst) >= 0.90
 
