@@ -216,7 +216,8 @@ def test_real_case_at_full_size(real_scans: Path, tmp_path: Path) -> None:
     ]
     check(subprocess.run([sys.executable, *build], cwd=ROOT, capture_output=True, text=True, check=False))
     data_list = json.loads((tmp_path / "one.json").read_text())
-    data_list["training"] = data_list["validation"] = data_list["test"]  # to see it run; no number here means anything
+    for fold in ("training", "validation"):  # to see it run; no number here means anything
+        data_list[fold] = [{**item, "patient": fold} for item in data_list["test"]]
     (tmp_path / "data_list.json").write_text(json.dumps(data_list))
     options = {
         "bundle_root": BRATS,
