@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import inspect
 import re
 import sys
@@ -20,6 +21,10 @@ from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 from custom_transforms.refusal import RefusedError
 
 TRACKING_KEYS = cast(dict[str, object], DEFAULT_MLFLOW_SETTINGS["configs"])
+# What Python, numpy's and torch's writers say of a full disk; only the first has a type of its own
+DISK_FULL = re.compile(
+    rf"\[Errno {errno.ENOSPC}\]|\d+ requested and \d+ written|inline_container\.cc:\d+\] \. unexpected pos"
+)
 OWN_OPTIONS = {*inspect.signature(monai.bundle.run).parameters, *TRACKING_KEYS}
 KEYS_OF_ANY_COMPONENT = ("_disabled_", "_desc_", "_mode_", "_requires_")
 
@@ -81,6 +86,8 @@ def _refusals(error: BaseException) -> list[str]:
     """Find the reason in a refusal, or in the traceback that a data loader's worker sends as text."""
     mark = f"{RefusedError.__module__}.{RefusedError.__qualname__}: "
     found = [line.removeprefix(mark) for line in str(error).splitlines() if line.startswith(mark)]
+    if DISK_FULL.search(str(error)):
+        found.append("disk_full: output: expected room for what is written, got none; files that are there are whole")
     return found or ([str(error)] if isinstance(error, RefusedError) or _is_raised_here(error) else [])
 
 

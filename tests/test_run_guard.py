@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from conftest import BRATS, ROOT, run_bundle
 from monai.bundle import ConfigParser
 
 from custom_transforms.refusal import RefusedError
-from custom_transforms.run_guard import guard_run, refuse_unknown_ids
+from custom_transforms.run_guard import guard_run, print_root_cause, refuse_unknown_ids
 
 TRAIN = str(BRATS / "configs" / "train.json")
 
@@ -86,6 +87,22 @@ def test_args_file_is_checked_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "monai.bundle", "run", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "did you mean --patience?" in result.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("102400 requested and 76768 written"),  # of numpy.save
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 270400 vs 270296"),  # of torch.save
+        RuntimeError("Caught OSError in DataLoader worker process 0.\nOSError: [Errno 28] No space left on device"),
+    ],
+)
+def test_full_disk_ends_in_one_clear_line(cause: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    error = RuntimeError("Failed to evaluate ConfigExpression")
+    error.__cause__ = cause
+    print_root_cause(RuntimeError, error, None)
+    assert capsys.readouterr().err.startswith("disk_full: output: expected room for what is written, got none")
 
 
 def test_foreign_error_keeps_its_traceback(phantoms: Path, tmp_path: Path) -> None:
