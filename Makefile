@@ -3,13 +3,14 @@ VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 READY := $(VENV)/.ready
 
-.PHONY: help demo phantom-study test clean
+.PHONY: help demo phantom-study test soak clean
 
 help:
 	@echo "make demo                 train, evaluate and run both bundles on phantoms"
 	@echo "make demo DATASET=/path   the same with one bundle on your own labelled cases, BraTS-like or head CT"
 	@echo "make phantom-study        what the CT classifier learns on phantoms; under an hour on two cores"
 	@echo "make test                 lint, types and tests; NEURO_DATA=/path adds the tests on real scans"
+	@echo "make soak                 kills, damaged files and long runs by the thousand; about an hour"
 	@echo "make clean                remove build/ and $(VENV)/"
 
 $(READY): pyproject.toml
@@ -29,6 +30,12 @@ test: $(READY)
 	$(RUN) python scripts/format_configs.py --check bundles/*/configs/*.json
 	$(RUN) mypy
 	$(RUN) python -m pytest
+
+SOAK_TESTS := tests/test_kill_training.py tests/test_fuzz.py tests/test_many_studies.py tests/test_ray.py
+
+soak: $(READY)
+	$(VENV)/bin/pip install --editable '.[ray]'
+	SOAK=1 $(RUN) python -m pytest -m "soak or not soak" $(SOAK_TESTS)
 
 clean:
 	rm -rf build $(VENV)

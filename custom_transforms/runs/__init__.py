@@ -1,0 +1,1 @@
+"""Run bundles over many studies: isolation of what parses, the ledger, shards."""
