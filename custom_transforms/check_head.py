@@ -1,9 +1,8 @@
-"""Tell whether an image is a CT of a head, with enough brain, in Hounsfield units; refuse it otherwise."""
+"""Refuse, before the network, what is no head CT."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,34 +11,9 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from custom_transforms.mri_study import case_name
-from custom_transforms.refusal import RefusedError
-
-Volume = NDArray[np.float32]
-Range = tuple[float, float]
-
-GRID_MM = 2.0  # the image is judged at about this pixel size: cheap, and finer than the skull is thick
-AIR_HU = -500.0  # half way between air and water
-LEAST_AIR = 0.05  # part of the image; the corners of the square around an ellipse are a fifth
-BONE_HU = 200.0  # above soft tissue with contrast agent, below the thin bone of the temple
-DENSE_BONE_HU = 500.0  # any skull has denser bone; an image cut to a soft-tissue window has not
-CLOSING_MM = 6.0  # sutures and foramina that a closing bridges, and gaps between ribs or vertebrae that it does not
-SOFT_HU = (-10.0, 80.0)  # cerebrospinal fluid to blood
-LEAST_AREA_CM2 = 20.0  # a slice of brain has 50 to 180; a vertebral canal has 5
-COARSEST_HU = 3.0  # step between stored values; white and grey matter differ by 6 to 10 HU
-
-
-@dataclass(frozen=True)
-class HeadLimits:
-    """What a head CT may have; each a knob of `CheckHeadd`, where its reason stands."""
-
-    pixel_mm: Range
-    step_mm: Range
-    brain_hu: Range
-    volume_ml: Range
-    height_mm: float
+from custom_transforms.plausible_head import LIMITS, HeadLimits, Range, check_head
 
 
 class CheckHeadd(MapTransform):
@@ -49,11 +23,7 @@ class CheckHeadd(MapTransform):
 
     Args:
         keys: images `(1, X, Y, S)` in HU, slices last.
-        pixel_mm: pixel spacing; CT of the head has 0.4 to 0.6.
-        step_mm: median slice step; thin reconstructions have 0.5, old scanners 10.
-        brain_hu: median inside the skull; grey matter has about 37 HU, white matter 28, fluid 5.
-        volume_ml: soft tissue inside the skull where it fills `LEAST_AREA_CM2`; adults have 1100 to 1700.
-        height_mm: how much of the axis such slices must cover; a whole brain has 100 to 130.
+        pixel_mm, step_mm, brain_hu, volume_ml, height_mm: see `HeadLimits`, where their reasons stand.
 
     Returns:
         the item unchanged, in a new dict.
@@ -65,18 +35,13 @@ class CheckHeadd(MapTransform):
     def __init__(
         self,
         keys: KeysCollection = "image",
-        pixel_mm: Range = (0.2, 1.5),
-        step_mm: Range = (0.4, 12.0),
-        brain_hu: Range = (15.0, 50.0),
-        volume_ml: Range = (500.0, 2500.0),
-        height_mm: float = 60.0,
+        pixel_mm: Range = LIMITS.pixel_mm,
+        step_mm: Range = LIMITS.step_mm,
+        brain_hu: Range = LIMITS.brain_hu,
+        volume_ml: Range = LIMITS.volume_ml,
+        height_mm: float = LIMITS.height_mm,
     ) -> None:
         super().__init__(keys)
-        for name, (low, high) in {"pixel_mm": pixel_mm, "step_mm": step_mm, "volume_ml": volume_ml}.items():
-            if not 0 < low < high:
-                raise ValueError(f"{name} must be above 0 and ascend, got {(low, high)}")
-        if not brain_hu[0] < brain_hu[1]:
-            raise ValueError(f"brain_hu must ascend, got {brain_hu}")
         self.limits = HeadLimits(pixel_mm, step_mm, brain_hu, volume_ml, height_mm)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -87,11 +52,7 @@ class CheckHeadd(MapTransform):
             name = case_name({"image": "image", **item} if "case" in item else {"image": str(key)})
             hu = image.as_tensor()[0].permute(2, 1, 0).cpu().numpy()
             pixel_mm = torch.linalg.vector_norm(image.affine[:3, :2].double(), dim=0).flip(0).numpy()
-            positions = slice_positions(image)
-            if positions.shape != hu.shape[:1]:
-                got = f"{positions.size} for {len(hu)}"
-                raise RefusedError.of("implausible_spacing", name, expected="a position for each slice", got=got)
-            check_head(hu, pixel_mm, positions, self.limits, name)
+            check_head(hu, pixel_mm, slice_positions(image), self.limits, name)
         return item
 
 
@@ -102,99 +63,3 @@ def slice_positions(image: MetaTensor) -> NDArray[np.float64]:
     axes = image.affine[:3, :3].double().cpu().numpy()
     normal = np.cross(axes[:, 0], axes[:, 1])
     return np.asarray(np.arange(image.shape[-1]) * abs(axes[:, 2] @ normal) / np.linalg.norm(normal))
-
-
-def check_head(
-    hu: Volume, pixel_mm: NDArray[np.float64], positions_mm: NDArray[np.float64], limits: HeadLimits, name: str
-) -> None:
-    """Judge one volume.
-
-    Args:
-        hu: `(S, R, C)`.
-        pixel_mm: distance between rows and between columns, `(2,)`.
-        positions_mm: ascending, `(S,)`.
-        limits: what a head may have.
-        name: of the case, for messages.
-
-    Raises:
-        RefusedError: see `CheckHeadd`.
-    """
-    _check_values(hu, name)
-    steps = np.gradient(positions_mm) if len(positions_mm) > 1 else np.full(1, np.nan)
-    step_mm = float(np.median(np.diff(positions_mm))) if len(positions_mm) > 1 else float("nan")
-    for what, value, (low, high) in [
-        *(("pixels", float(size), limits.pixel_mm) for size in pixel_mm),
-        ("slice steps", step_mm, limits.step_mm),
-    ]:
-        if not low <= value <= high:
-            expected = f"{what} of {low:g} to {high:g} mm"
-            raise RefusedError.of("implausible_spacing", name, expected=expected, got=f"{value:.2f}")
-    stride = max(1, round(GRID_MM / float(pixel_mm.min())))
-    coarse = hu[:, ::stride, ::stride]
-    inside = inside_skull(coarse, CLOSING_MM / (stride * float(pixel_mm.max())))
-    pixel_cm2 = float(np.prod(pixel_mm)) * stride**2 / 100
-    enclosed = inside.sum(axis=(1, 2)) * pixel_cm2 >= LEAST_AREA_CM2
-    _check_tissue(coarse[enclosed][inside[enclosed]], _amount(inside, pixel_cm2, steps), limits, name)
-    soft = inside & (coarse > SOFT_HU[0]) & (coarse < SOFT_HU[1])
-    _check_amount(_amount(soft, pixel_cm2, steps), limits, name)
-
-
-def _amount(mask: NDArray[np.bool_], pixel_cm2: float, steps: NDArray[np.float64]) -> tuple[float, float]:
-    """Height in mm and volume in ml of the slices where a mask `(S, R, C)` fills `LEAST_AREA_CM2`."""
-    area_cm2 = mask.sum(axis=(1, 2)) * pixel_cm2
-    kept = area_cm2 >= LEAST_AREA_CM2
-    return float(steps[kept].sum()), float((area_cm2 * steps)[kept].sum()) / 10
-
-
-def inside_skull(hu: Volume, closing_pixels: float) -> NDArray[np.bool_]:
-    """Mark, slice by slice, what a shell of bone encloses, the bone left out.
-
-    `hu` is `(S, R, C)`; a closing of `closing_pixels` bridges sutures and foramina.
-    """
-    reach = max(1, round(closing_pixels))
-    cross = ndimage.generate_binary_structure(2, 1)[None]
-    margin = ((0, 0), (reach + 1, reach + 1), (reach + 1, reach + 1))  # a closing needs room to grow and shrink
-    bone = np.pad(hu > BONE_HU, margin)
-    closed = ndimage.binary_closing(bone, cross, iterations=reach)
-    filled = ndimage.binary_fill_holes(closed, np.pad(cross, ((1, 1), (0, 0), (0, 0))))
-    return np.asarray((filled & ~bone)[:, reach + 1 : -reach - 1, reach + 1 : -reach - 1])
-
-
-def _check_values(hu: Volume, name: str) -> None:
-    low, high = float(hu.min()), float(hu.max())
-    if not np.isfinite([low, high]).all():
-        raise RefusedError.of("implausible_hu", name, expected="finite values", got="NaN or infinity")
-    air = float((hu[:, ::4, ::4] < AIR_HU).mean())
-    if air < LEAST_AIR or high < DENSE_BONE_HU:
-        expected = f"air below {AIR_HU:g} HU around the head and bone above {DENSE_BONE_HU:g}"
-        raise RefusedError.of(
-            "implausible_hu", name, expected=expected, got=f"{100 * air:.0f} % air, {low:g} to {high:g}"
-        )
-
-
-def _check_tissue(values: Volume, amount: tuple[float, float], limits: HeadLimits, name: str) -> None:
-    """Judge what is inside the shell, `(N,)`; `amount` of it in mm and ml."""
-    low, high = limits.brain_hu
-    median = float(np.median(values)) if values.size else float("nan")
-    is_skull = amount[0] >= limits.height_mm and amount[1] >= limits.volume_ml[0]
-    if not is_skull and not low <= median <= high:
-        expected, got = "a closed shell of bone around brain tissue", f"one over {amount[0]:.0f} mm, {amount[1]:.0f} ml"
-        raise RefusedError.of("not_a_head", name, expected=expected, got=got)
-    if not low <= median <= high:
-        expected = f"a median of {low:g} to {high:g} HU inside the skull"
-        raise RefusedError.of("implausible_hu", name, expected=expected, got=f"{median:.0f}")
-    most = np.percentile(values, (5, 95))
-    levels = np.unique(np.rint(values[(values >= most[0]) & (values <= most[1])])).size
-    if levels < 2 or np.ptp(most) / (levels - 1) > COARSEST_HU:
-        expected = f"grey levels in steps of at most {COARSEST_HU:g} HU inside the skull"
-        raise RefusedError.of("implausible_hu", name, expected=expected, got=f"{levels} over {np.ptp(most):.0f} HU")
-
-
-def _check_amount(amount: tuple[float, float], limits: HeadLimits, name: str) -> None:
-    (height_mm, volume_ml), (low, high) = amount, limits.volume_ml
-    got = f"{height_mm:.0f} mm, {volume_ml:.0f} ml"
-    if volume_ml > high:
-        raise RefusedError.of("not_a_head", name, expected=f"at most {high:g} ml inside the skull", got=got)
-    if height_mm < limits.height_mm or volume_ml < low:
-        expected = f"brain over {limits.height_mm:g} mm and at least {low:g} ml"
-        raise RefusedError.of("too_little_head", name, expected=expected, got=got)
