@@ -55,12 +55,15 @@ def read_modalities(
     return np.stack([by_name[modality] for modality in MODALITIES]), affine
 
 
-def read_label_map(label: str | Path, codes: Mapping[str, int], *, like: Volume, affine: Affine) -> NDArray[np.uint8]:
+def read_label_map(
+    label: str | Path, codes: Mapping[str, int] | None, *, like: Volume, affine: Affine
+) -> NDArray[np.uint8]:
     """Read a tumour mask on the image's grid.
 
     Args:
         label: NIfTI file or pattern of h5 slices.
-        codes: label convention, from tissue name to its code; 0 is background in every convention.
+        codes: label convention, from tissue name to its code; 0 is background in every convention. None, of a
+            NIfTI file whose convention is not known, takes any whole numbers from 0 to 255.
         like: the image `(4, X, Y, Z)` it belongs to.
         affine: the image's affine.
 
@@ -73,26 +76,51 @@ def read_label_map(label: str | Path, codes: Mapping[str, int], *, like: Volume,
     name = Path(label).name
     if "*" in name:
         channels, grid = read_h5_slices(label, "mask")
-        if channels.shape[-1] != len(H5_TISSUES) or not _are_masks(channels) or set(H5_TISSUES) - set(codes):
+        if channels.shape[-1] != len(H5_TISSUES) or not _are_masks(channels) or set(H5_TISSUES) - set(codes or ()):
             expected = f"a channel of 0 and 1 for each of {', '.join(H5_TISSUES)}, without overlap, and a code for each"
-            raise RefusedError.of("label_channels", name, expected=expected, got=f"{channels.shape}, {dict(codes)}")
-        values = channels @ np.array([codes[tissue] for tissue in H5_TISSUES], dtype=np.float32)
+            raise RefusedError.of("label_channels", name, expected=expected, got=f"{channels.shape}, {codes}")
+        values = channels @ np.array([(codes or {})[tissue] for tissue in H5_TISSUES], dtype=np.float32)
     else:
         values, grid = _to_orientation(*read_nifti(label), like=affine)
     _check_grid(values, grid, like.shape[1:], affine, name)
     whole = np.rint(values)
     if not np.isfinite(values).all() or np.abs(values - whole).max() > INTEGER_TOLERANCE:
         raise RefusedError.of("fractional_label", name, expected="whole numbers", got="fractions")
-    unknown = sorted(set(np.unique(whole).tolist()) - {0, *codes.values()})
+    allowed = range(256) if codes is None else {0, *codes.values()}
+    unknown = sorted(set(np.unique(whole).tolist()) - set(allowed))
     if unknown:
-        raise RefusedError.of(
-            "unknown_label", name, expected=f"0 or {dict(codes)}", got=str([int(code) for code in unknown])
-        )
+        expected = "codes from 0 to 255" if codes is None else f"0 or {dict(codes)}"
+        raise RefusedError.of("unknown_label", name, expected=expected, got=str([int(code) for code in unknown[:5]]))
     return whole.astype(np.uint8)
 
 
 def _are_masks(channels: Volume) -> bool:
     return bool(np.isin(channels, (0, 1)).all() and (channels.sum(-1) <= 1).all())
+
+
+def read_patient(
+    image: str | Path | Sequence[str | Path],
+    modalities: Sequence[str] = MODALITIES,
+    *,
+    label: str | Path | None = None,
+    codes: Mapping[str, int] | None = None,
+) -> tuple[Volume, Affine, NDArray[np.uint8] | None]:
+    """Read the modalities of one patient and the mask, if there is one.
+
+    Args:
+        image: see `read_modalities`.
+        modalities: see `read_modalities`.
+        label: the mask; None for a patient without.
+        codes: label convention of the mask; None takes any whole numbers from 0 to 255.
+
+    Returns:
+        volume `(4, X, Y, Z)`, its affine, and codes `(X, Y, Z)` uint8 or None.
+
+    Raises:
+        RefusedError: see `read_modalities` and `read_label_map`.
+    """
+    volume, affine = read_modalities(image, modalities)
+    return volume, affine, None if label is None else read_label_map(label, codes, like=volume, affine=affine)
 
 
 def study_name(image: str | Path | Sequence[str | Path]) -> str:

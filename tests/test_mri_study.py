@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from custom_transforms.mri_study import case_name, read_label_map, read_modalities
+from custom_transforms.mri_study import case_name, read_label_map, read_modalities, read_patient
 from custom_transforms.refusal import RefusedError
 
 AFFINE = np.array([[-2.0, 0, 0, 3], [0, -2, 0, 7], [0, 0, 5, 1], [0, 0, 0, 1]])  # LPS
@@ -166,3 +166,22 @@ def test_real_stroke_case_lacks_a_modality(real_scans: Path) -> None:
     files = [str(real_scans / "mri_stroke" / f"{name}.nii.gz") for name in ("FLAIR", "T1", "T2")]
     with pytest.raises(RefusedError, match="missing_modality"):
         read_modalities(files)
+
+
+def test_patient_is_read_with_the_mask_or_without(tmp_path: Path) -> None:
+    files, label = save_four(tmp_path), save(tmp_path / "seg.nii.gz", LABELS)
+    volume, affine, labels = read_patient(files, label=label, codes=CODES)
+    np.testing.assert_array_equal(volume, IMAGE)
+    np.testing.assert_array_equal(affine, AFFINE)
+    np.testing.assert_array_equal(labels, LABELS)
+    assert read_patient(files)[2] is None
+
+
+def test_mask_of_an_unknown_convention_keeps_its_codes(tmp_path: Path) -> None:
+    label = save(tmp_path / "seg.nii.gz", np.where(LABELS == 4, 9, LABELS))
+    image = IMAGE.astype(np.float32)
+    np.testing.assert_array_equal(read_label_map(label, None, like=image, affine=AFFINE) == 9, LABELS == 4)
+    with pytest.raises(
+        RefusedError, match=r"unknown_label: seg.nii.gz: expected codes from 0 to 255, got \[-1, 257, 515\]"
+    ):
+        read_label_map(save(tmp_path / "seg.nii.gz", LABELS * 129.0 - 1), None, like=image, affine=AFFINE)
