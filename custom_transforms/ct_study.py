@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from custom_transforms.archive import unpack_zip
 from custom_transforms.dicom.pixels import AIR_HU
 from custom_transforms.dicom.study import read_dicom
 from custom_transforms.nifti import read_nifti
@@ -35,7 +37,7 @@ class CtVolume:
 
 
 def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
-    """Read a scan: a folder of DICOM, one DICOM file, or a `.nii` or `.nii.gz` file.
+    """Read a scan: a folder of DICOM, a zip of such a folder, one DICOM file, or a `.nii` or `.nii.gz` file.
 
     Values below -1024 HU, which only padding has, become -1024.
 
@@ -55,6 +57,10 @@ def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
     path = Path(path)
     if not path.exists():
         raise RefusedError.of("missing_file", path.name, expected="a folder or file", got="nothing there")
+    if path.suffix.lower() == ".zip" and path.is_file():
+        with tempfile.TemporaryDirectory(prefix="study_") as folder:
+            unpack_zip(path, unpacked := Path(folder) / path.stem)
+            return read_ct(unpacked, series)
     if path.name.endswith((".nii", ".nii.gz")):
         volume = _from_nifti(path)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -42,6 +43,14 @@ def test_folder_becomes_one_image(tmp_path: Path) -> None:
     assert image.meta["spatial_shape"] == (8, 6, COUNT)
     assert (loaded["case"], loaded["notes"], loaded["label"]) == ("case_7", "", 1)
     assert item == {"image": str(folder), "label": 1}
+
+
+def test_zip_of_a_folder_is_loaded_as_the_folder(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "case_7", stored_slices(COUNT))
+    zipped = shutil.make_archive(str(tmp_path / "case_7"), "zip", tmp_path, "case_7")
+    packed, plain = (LoadImageStudyd()({"image": path}) for path in (zipped, folder))
+    assert torch.equal(packed["image"], plain["image"])
+    assert packed["case"] == "case_7"
 
 
 def test_case_and_earlier_notes_stay(tmp_path: Path) -> None:
