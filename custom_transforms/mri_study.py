@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_transforms.h5_slices import read_h5_slices
-from custom_transforms.nifti import grids_agree, read_nifti
+from custom_transforms.nifti import read_nifti
+from custom_transforms.nifti_affine import grids_agree
 from custom_transforms.refusal import RefusedError
 
 Volume: TypeAlias = NDArray[np.float32]
