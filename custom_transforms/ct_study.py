@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from custom_transforms.archive import unpack_zip
 from custom_transforms.dicom.pixels import AIR_HU
 from custom_transforms.dicom.study import read_dicom
+from custom_transforms.identifying import shown_name
 from custom_transforms.nifti import read_nifti
 from custom_transforms.refusal import RefusedError
 
@@ -46,8 +47,9 @@ def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
         series: number of the wanted series, where a folder holds several to choose from.
 
     Raises:
-        RefusedError: with the reason and the base name of the file, if anything is missing, damaged, contradictory
-            or no CT; nothing is guessed.
+        RefusedError: with the reason and the name of the file, if anything is missing, damaged, contradictory or no
+            CT; nothing is guessed. The name is relative to the folder, `.` for the study itself, or the file's number
+            where the name gives away whose it is.
 
     Example:
         >>> volume = read_ct("patients/case_07")
@@ -55,19 +57,23 @@ def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
         (28, 512, 512)
     """
     path = Path(path)
-    if not path.exists():
-        raise RefusedError.of("missing_file", path.name, expected="a folder or file", got="nothing there")
-    if path.suffix.lower() == ".zip" and path.is_file():
-        with tempfile.TemporaryDirectory(prefix="study_") as folder:
-            unpack_zip(path, unpacked := Path(folder) / path.stem)
-            return read_ct(unpacked, series)
-    if path.name.endswith((".nii", ".nii.gz")):
-        volume = _from_nifti(path)
-    else:
-        hu, geometry, notes = read_dicom(path, series)
-        volume = CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes))
+    try:
+        volume = _read(path, series)
+    except RefusedError as error:
+        raise error.renamed(shown_name(error.file, path)) from None
     np.maximum(volume.hu, np.float32(AIR_HU), out=volume.hu)
     return volume
+
+
+def _read(path: Path, series: int | None) -> CtVolume:
+    if not path.exists():
+        raise RefusedError.of("missing_file", path.name, expected="a folder or file", got="nothing there")
+    if not (path.is_dir() or path.is_file()):
+        raise RefusedError.of("unreadable_file", path.name, expected="a folder or file", got="a pipe or device")
+    if path.name.endswith((".nii", ".nii.gz")):
+        return _from_nifti(path)
+    hu, geometry, notes = read_dicom(path, series)
+    return CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes))
 
 
 def _from_nifti(path: Path) -> CtVolume:

@@ -18,11 +18,21 @@ class RefusedError(ValueError):
 
         Args:
             reason_code: short snake_case code that ledgers count by.
-            file: base name of the file, or name of the case; nothing that was read from inside the file.
+            file: name of the file within its study, or name of the case; nothing that was read from inside the file.
             expected: what would have been right.
             got: what came.
         """
-        return cls(f"{reason_code}: {file}: expected {expected}, got {got}")
+        line = f"{reason_code}: {file}: expected {expected}, got {got}"
+        return cls("".join(letter if letter.isprintable() else "?" for letter in line))  # names may hold line breaks
+
+    @property
+    def file(self) -> str:
+        """The file or case that the line names."""
+        return str(self).partition(": ")[2].partition(": expected ")[0]
+
+    def renamed(self, file: str) -> RefusedError:
+        """Give the same line with another name of the file."""
+        return RefusedError(str(self).replace(f": {self.file}: ", f": {file}: ", 1))
 
 
 def last_line(error: BaseException) -> str:

@@ -16,9 +16,9 @@ MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 CONFIGS = sorted(ROOT.glob("bundles/*/configs/*.json"))
 TORCH_FREE = ("refusal", "nifti", "h5_slices", "mri_study", "atomic_file", "ct_study", "dicom")
-TORCH_FREE += ("fit_study", "check_study", "check_ct", "plausible_head", "orientation", "identifying")
 TORCH_FREE += ("archive", "manifest")
 TORCH_FREE += ("nifti_header", "nifti_stream", "nifti_affine")
+TORCH_FREE += ("fit_study", "check_study", "check_ct", "plausible_head", "orientation", "identifying", "study_files")
 
 
 def imported(file: Path) -> set[str]:

@@ -9,7 +9,7 @@ from pydicom import encaps
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
-from custom_transforms.dicom.frames import base_name
+from custom_transforms.dicom.frames import file_name
 from custom_transforms.dicom.originals import transfer_syntax
 from custom_transforms.refusal import RefusedError
 
@@ -29,7 +29,7 @@ def decode(source: FileDataset) -> NDArray[np.generic]:
     Raises:
         RefusedError: no decoder for the transfer syntax, or damaged pixel data.
     """
-    name = base_name(source)
+    name = file_name(source)
     syntax = UID(transfer_syntax(source))
     if str(syntax) not in BY_EXTRA | {RLE}:
         expected = "a transfer syntax that can be decoded"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +57,9 @@ class CtSlice:
         return np.asarray(across if across[2] >= 0 else -across, dtype=np.float64)
 
 
-def base_name(source: Dataset) -> str:
-    """Base name of the file that a dataset was read from."""
-    return Path(str(getattr(source, "filename", ""))).name
+def file_name(source: Dataset) -> str:
+    """Name of the file that a dataset was read from, as messages show it: relative to the study's folder."""
+    return str(getattr(source, "name_in_study", ""))
 
 
 def frame_tags(source: FileDataset) -> list[Tags]:
@@ -69,7 +68,7 @@ def frame_tags(source: FileDataset) -> list[Tags]:
     Raises:
         RefusedError: the functional groups are damaged or not one for each frame.
     """
-    root = Tags(base_name(source), (source,))
+    root = Tags(file_name(source), (source,))
     try:
         shared = [part for item in source.get("SharedFunctionalGroupsSequence") or [] for part in _parts(item)]
         own = [list(_parts(item)) for item in source.get("PerFrameFunctionalGroupsSequence") or []]

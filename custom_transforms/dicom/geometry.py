@@ -44,7 +44,7 @@ def in_order(planes: Sequence[CtSlice], name: str) -> tuple[list[CtSlice], Float
 
     Args:
         planes: planes of equal orientation.
-        name: base name of the folder or file, for messages.
+        name: of the study, for messages.
 
     Returns:
         the planes, and their positions in mm `(S,)`, ascending; equal where two lie at one place.
@@ -71,7 +71,7 @@ def place(planes: Sequence[CtSlice], positions_mm: Floats, name: str) -> Geometr
     Args:
         planes: in order, each at a place of its own.
         positions_mm: their positions along the normal, `(S,)`.
-        name: base name of the folder or file, for messages.
+        name: of the study, for messages.
 
     Raises:
         RefusedError: a slice is missing or lies beside the line of the stack, or one slice without a thickness.

@@ -9,12 +9,12 @@ import pydicom
 from pydicom.dataset import FileDataset
 
 from custom_transforms.refusal import RefusedError
+from custom_transforms.study_files import files_below
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 LARGE_ELEMENT = 4096  # bytes; of the tags below only pixels are longer, and these wait in the file
 LARGEST_INFLATED = 1 << 30  # bytes; an enhanced head CT of 1000 frames has half of it
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
-LARGEST_COUNT = 20_000  # files of a folder; a study has some thousand at most
 BARE_START = b"\x08\x00"  # group 0008, with which a dataset without preamble begins
 
 # Names, dates and descriptions are not read at all: what is not in memory cannot reach a log.
@@ -72,16 +72,24 @@ def read_headers(path: Path) -> tuple[list[FileDataset], list[str]]:
     Raises:
         RefusedError: no DICOM file, too many files, or one that ought to be DICOM and cannot be read.
     """
-    files = _files_below(path) if path.is_dir() else [path]
-    kept = [file for file in files if _is_dicom(file)]
+    files = {path: path.name}
+    if path.is_dir():
+        files = {file: file.relative_to(path).as_posix() for file in files_below(path)}
+    kept = {file: name for file, name in files.items() if _is_dicom(file, name)}
     if not kept:
-        raise RefusedError.of("not_dicom", path.name, expected="a DICOM file", got=f"none in {len(files)} files")
+        name = "." if path.is_dir() else path.name
+        raise RefusedError.of("not_dicom", name, expected="a DICOM file", got=f"none in {len(files)} files")
     others = len(files) - len(kept)
-    return [read_header(file) for file in kept], [f"{others} files that are not DICOM left out"] * (others > 0)
+    headers = [read_header(file, name) for file, name in kept.items()]
+    return headers, [f"{others} files that are not DICOM left out"] * (others > 0)
 
 
-def read_header(file: Path) -> FileDataset:
+def read_header(file: Path, name: str) -> FileDataset:
     """Read one file, its pixel data only when `PixelData` is asked for.
+
+    Args:
+        file: where it is.
+        name: of the file within the study, for messages.
 
     Raises:
         RefusedError: the file cannot be parsed, or a deflated one inflates beyond all measure.
@@ -89,25 +97,16 @@ def read_header(file: Path) -> FileDataset:
     try:
         deflated = DEFLATED.encode() in _first_bytes(file, 1024)
         if deflated:
-            _check_inflated_size(file)
+            _check_inflated_size(file, name)
         # A deflated dataset has no place in the file to come back to.
         defer = None if deflated else LARGE_ELEMENT
-        return pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(READ_TAGS))
+        source = pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(READ_TAGS))
     except RefusedError:
         raise
     except Exception:  # a damaged file makes pydicom raise anything, with values of tags in its text
-        raise RefusedError.of("unreadable_file", file.name, expected="a whole DICOM file", got="damage") from None
-
-
-def _files_below(folder: Path) -> list[Path]:
-    files = []
-    for file in folder.rglob("*"):
-        if file.is_file() and file.name != "DICOMDIR" and not file.name.startswith("."):
-            files.append(file)
-        if len(files) > LARGEST_COUNT:
-            expected = f"at most {LARGEST_COUNT} files"
-            raise RefusedError.of("too_many_files", folder.name, expected=expected, got="more")
-    return sorted(files)
+        raise RefusedError.of("unreadable_file", name, expected="a whole DICOM file", got="damage") from None
+    source.name_in_study = name
+    return source
 
 
 def _first_bytes(file: Path, count: int) -> bytes:
@@ -115,7 +114,7 @@ def _first_bytes(file: Path, count: int) -> bytes:
         return stream.read(count)
 
 
-def _is_dicom(file: Path) -> bool:
+def _is_dicom(file: Path, name: str) -> bool:
     """Tell whether a file is DICOM (PS3.10 7.1); one that has the name of an image and is none is refused.
 
     An empty file, or an image file without its beginning, is a slice that was lost.
@@ -123,22 +122,20 @@ def _is_dicom(file: Path) -> bool:
     try:
         start = _first_bytes(file, 132)
     except OSError as error:
-        raise RefusedError.of(
-            "unreadable_file", file.name, expected="a readable file", got=str(error.strerror)
-        ) from None
+        raise RefusedError.of("unreadable_file", name, expected="a readable file", got=str(error.strerror)) from None
     if start[128:] == b"DICM" or start.startswith(BARE_START):
         return True
     if not start or file.suffix.lower() in DICOM_SUFFIXES:
         got = "an empty file" if not start else "something else"
-        raise RefusedError.of("unreadable_file", file.name, expected="a DICOM file", got=got)
+        raise RefusedError.of("unreadable_file", name, expected="a DICOM file", got=got)
     return False
 
 
-def _check_inflated_size(file: Path) -> None:
+def _check_inflated_size(file: Path, name: str) -> None:
     """Refuse a deflated dataset that would fill the memory; a kilobyte can hold a megabyte."""
     raw = file.read_bytes()
     start = 144 + int.from_bytes(raw[140:144], "little")  # PS3.10 7.1: group 0002 says its own length first
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = len(stream.decompress(raw[start:], LARGEST_INFLATED))
     if inflated == LARGEST_INFLATED:
-        raise RefusedError.of("too_large", file.name, expected=f"at most {LARGEST_INFLATED >> 20} MiB", got="more")
+        raise RefusedError.of("too_large", name, expected=f"at most {LARGEST_INFLATED >> 20} MiB", got="more")

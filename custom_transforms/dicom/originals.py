@@ -27,7 +27,7 @@ def original_slices(sources: Sequence[FileDataset], name: str) -> tuple[list[CtS
 
     Args:
         sources: all DICOM files of a folder, or one.
-        name: base name of the folder or file, for messages.
+        name: of the study, for messages.
 
     Returns:
         the planes and notes on what was left out.

@@ -33,7 +33,7 @@ def hounsfield(planes: Sequence[CtSlice], name: str) -> NDArray[np.float32]:
 
     Args:
         planes: planes of equal size, in order.
-        name: base name of the folder or file, for messages.
+        name: of the study, for messages.
 
     Returns:
         HU `(S, R, C)`, float32, in the order of the planes.

@@ -29,7 +29,7 @@ def choose_series(planes: Sequence[CtSlice], name: str, series: int | None = Non
 
     Args:
         planes: original CT images.
-        name: base name of the folder or file, for messages.
+        name: of the study, for messages.
         series: number of the wanted series; None where there is one choice only.
 
     Returns:

@@ -30,7 +30,7 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
     Raises:
         RefusedError: see the modules that this builds on, one for each step below.
     """
-    name = path.resolve().name
+    name = "." if path.is_dir() else path.name
     with silent_pydicom():
         sources, notes = read_headers(path)
         planes, left_out = original_slices(sources, name)

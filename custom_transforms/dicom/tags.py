@@ -24,7 +24,7 @@ class Tags:
     (PS3.3 C.7.6.16.1). A classic image has only the root.
 
     Args:
-        file: base name of the file, for messages. Messages never show what a tag holds: it may be a name.
+        file: name of the file within the study, for messages. Messages never show what a tag holds: it may be a name.
         datasets: where to look, first to last.
     """
 

@@ -1,0 +1,174 @@
+"""Tell whether a name of a file, folder or case gives away whose it is, by comparing it with the file's own tags.
+
+Tags are read here and nowhere else, only to be compared; what they hold is neither returned nor shown.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import permutations
+from pathlib import Path
+
+import nibabel as nib
+import pydicom
+from pydicom.dataset import Dataset
+
+from custom_transforms.dicom.tags import silent_pydicom
+
+SHORTEST = 3  # characters of a part that counts
+LONG_NUMBER = 5  # digits of a number inside an id that gives the id away alone
+SAMPLES = 3  # files of a folder or archive whose tags are read: of one study they say the same
+TRIED = 50  # files that are opened to find so many
+BEGINNING = 1 << 20  # bytes of a file in which these tags lie, far before the pixels
+MOST_PARTS = 4  # of a name, that are put together in every order
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+
+# Ids of a person, a visit or an examination (PS3.15 table E.1-1). Of names (VR PN) and dates (DA, DT) every tag counts.
+# UIDs do not: they name images, and many public collections call folders by them.
+IDS = {"PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID", "MedicalRecordLocator"}
+IDS |= {"PatientAddress", "PatientTelephoneNumbers", "ServiceEpisodeID", "RequestedProcedureID"}
+NIFTI_TEXTS = ("descrip", "aux_file", "intent_name", "db_name")
+
+
+def holds_identity(text: str, path: Path) -> bool:
+    """Tell whether a text equals or holds an identifying tag of a file or study.
+
+    Upper and lower case, accents and separators make no difference. Of a person's name each part counts alone, and
+    parts together in any order; of an id the whole, and a number of `LONG_NUMBER` digits in it; of a date its digits in
+    every order. What has fewer than `SHORTEST` characters does not count.
+
+    Args:
+        text: name of a file, folder or case.
+        path: DICOM or NIfTI file, folder or zip archive of such files, of which the first readable ones are read. Of
+            what cannot be read nothing is known, and nothing is raised.
+
+    Example:
+        >>> holds_identity("doe_jane/ct", Path("study"))  # a study of the patient Doe^Jane
+        True
+    """
+    plain = _plain(text)
+    if len(plain) < SHORTEST:
+        return False
+    with silent_pydicom():
+        return any(part in plain for parts in _samples(path) for part in parts)
+
+
+def shown_name(name: str, path: Path) -> str:
+    """Name of a file of a study as it may be shown: where it gives away whose it is, its number in the order of names.
+
+    Args:
+        name: path relative to the study's folder, or the base name of a study that is one file.
+        path: the study.
+    """
+    if not (holds_identity(name, path) or holds_identity(name, path / name)):
+        return name
+    files = sorted(file for file in path.rglob("*") if not file.is_dir()) if path.is_dir() else []
+    number = next((number for number, file in enumerate(files, start=1) if file == path / name), None)
+    return f"file {number} of {len(files)}" if number else "."
+
+
+def _plain(text: str) -> str:
+    """Letters and digits alone, without case and accents."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text.casefold()) if letter.isalnum())
+
+
+def _samples(path: Path) -> Iterator[set[str]]:
+    """What identifies, of the first readable files."""
+    found = 0
+    for number, (name, start) in enumerate(_beginnings(path)):
+        if number == TRIED or found == SAMPLES:
+            return
+        parts: set[str] = set()
+        with suppress(Exception):  # a damaged file makes the libraries raise anything; then nothing is known of it
+            if name.lower().endswith((".nii", ".nii.gz")):
+                parts.update(_of_nifti(start))
+            elif start[128:132] == b"DICM" or start.startswith(b"\x08\x00"):  # as in dicom/headers.py
+                parts.update(_of_dicom(_parse(start)))
+        found += bool(parts)
+        yield parts
+
+
+def _beginnings(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and first bytes of a file, or of the files of a folder or archive, in order."""
+    with suppress(Exception):
+        if path.is_file() and zipfile.is_zipfile(path):  # a pipe would never end
+            with zipfile.ZipFile(path) as archive:
+                for member in sorted(archive.namelist()):
+                    with suppress(Exception), archive.open(member) as stream:
+                        yield member, stream.read(BEGINNING)
+            return
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and (file == path or not file.is_symlink()):  # no pipe, and nothing out of the folder
+                with suppress(OSError), file.open("rb") as stream:
+                    yield file.name, stream.read(BEGINNING)
+
+
+def _parse(start: bytes) -> Dataset:
+    """Parse the beginning of a DICOM file; of a deflated one, no more is inflated than of another is read."""
+    if DEFLATED not in start[:1024]:
+        return pydicom.dcmread(io.BytesIO(start), stop_before_pixels=True, force=True)
+    meta = 144 + int.from_bytes(start[140:144], "little")  # PS3.10 7.1: group 0002 says its own length first
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(start[meta:], BEGINNING)
+    plain = start[:meta].replace(DEFLATED, DEFLATED[:-3].ljust(len(DEFLATED), b"\0"))  # explicit little endian
+    return pydicom.dcmread(io.BytesIO(plain + inflated), stop_before_pixels=True, force=True)
+
+
+def _of_dicom(dataset: Dataset) -> Iterator[str]:
+    for tag in list(dataset.keys()):
+        with suppress(Exception):  # one damaged value says nothing, the others do
+            element = dataset[tag]
+            if element.VR == "SQ":
+                for item in element.value:
+                    yield from _of_dicom(item)
+                continue
+            values = [str(value) for value in (element.value if element.VM > 1 else [element.value])]
+            for value in values:
+                if element.VR == "PN":
+                    yield from _of_name(value)
+                elif element.VR in ("DA", "DT"):
+                    yield from _of_date(value)
+                elif element.keyword in IDS:
+                    yield from _of_id(value)
+
+
+def _of_nifti(start: bytes) -> Iterator[str]:
+    raw = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(start, 1 << 10) if start[:2] == b"\x1f\x8b" else start
+    kind = (
+        nib.Nifti1Header if 348 in (int.from_bytes(raw[:4], order) for order in ("little", "big")) else nib.Nifti2Header
+    )
+    header = kind.from_fileobj(io.BytesIO(raw), check=False)
+    for field in NIFTI_TEXTS:
+        if field in header:
+            text = bytes(header[field]).decode("utf-8", "replace")
+            for word in (text, *re.split(r"[^\w-]+", text)):
+                yield from _of_id(word)
+            yield from _of_name(text)
+
+
+def _of_name(value: str) -> Iterator[str]:
+    """Parts of a name that hold a letter, and parts together in any order."""
+    parts = [part for part in map(_plain, re.split(r"[\W_]+", value)) if any(letter.isalpha() for letter in part)]
+    yield from (part for part in parts if len(part) >= SHORTEST)
+    for count in range(2, min(len(parts), MOST_PARTS) + 1):
+        together = map("".join, permutations(parts[:MOST_PARTS], count))
+        yield from (part for part in together if len(part) >= SHORTEST)
+
+
+def _of_id(value: str) -> Iterator[str]:
+    """The whole, and long numbers in it."""
+    yield from (part for part in [_plain(value)] if len(part) >= SHORTEST)
+    yield from re.findall(rf"\d{{{LONG_NUMBER},}}", value)
+
+
+def _of_date(value: str) -> Iterator[str]:
+    digits = re.sub(r"\D", "", value)[:8]
+    if len(digits) == 8 and digits.strip("0"):
+        year, month, day = digits[:4], digits[4:6], digits[6:]
+        for short in (year, year[2:]):
+            yield from (short + month + day, day + month + short, month + day + short)
