@@ -8,15 +8,17 @@ import numpy as np
 
 from custom_transforms.ct_study import read_ct
 from custom_transforms.fit_study import FitStudy
+from custom_transforms.identifying import shown_name
 from custom_transforms.orientation import to_axes
 from custom_transforms.plausible_head import LIMITS, HeadLimits, check_head
+from custom_transforms.refusal import RefusedError
 
 
 def check_ct(path: Path, *, series: int | None = None, limits: HeadLimits = LIMITS) -> FitStudy:
     """Read a head CT as the classifier's first steps `load`, `orient` and `check_head` do, without torch.
 
     Args:
-        path: folder of DICOM, DICOM file or NIfTI file.
+        path: folder of DICOM or zip of one, DICOM file or NIfTI file.
         series: number of the wanted series, where a folder holds several to choose from.
         limits: what a head may have.
 
@@ -26,6 +28,8 @@ def check_ct(path: Path, *, series: int | None = None, limits: HeadLimits = LIMI
     volume = read_ct(path, series)
     voxels, affine = to_axes(volume.hu.transpose(2, 1, 0), volume.affine, "LPS")
     pixel_mm = np.linalg.norm(affine[:3, :2], axis=0)[::-1]
-    name = "." if path.is_dir() else path.name
-    check_head(voxels.transpose(2, 1, 0), pixel_mm, volume.slice_positions_mm, limits, name)
+    try:
+        check_head(voxels.transpose(2, 1, 0), pixel_mm, volume.slice_positions_mm, limits, ".")
+    except RefusedError as error:
+        raise error.renamed("." if path.is_dir() else shown_name(path.name, path)) from None
     return FitStudy(*to_axes(voxels, affine, "RAS"), notes=volume.notes)

@@ -70,6 +70,10 @@ def _read(path: Path, series: int | None) -> CtVolume:
         raise RefusedError.of("missing_file", path.name, expected="a folder or file", got="nothing there")
     if not (path.is_dir() or path.is_file()):
         raise RefusedError.of("unreadable_file", path.name, expected="a folder or file", got="a pipe or device")
+    if path.suffix.lower() == ".zip" and path.is_file():
+        with tempfile.TemporaryDirectory(prefix="study_") as folder:
+            unpack_zip(path, folder)
+            return read_ct(folder, series)
     if path.name.endswith((".nii", ".nii.gz")):
         return _from_nifti(path)
     hu, geometry, notes = read_dicom(path, series)

@@ -16,18 +16,16 @@ from itertools import permutations
 from pathlib import Path
 
 import nibabel as nib
-import pydicom
 from pydicom.dataset import Dataset
 
+from custom_transforms.dicom.beginning import BEGINNING, looks_like_dicom, parse_beginning, read_beginning
 from custom_transforms.dicom.tags import silent_pydicom
 
 SHORTEST = 3  # characters of a part that counts
 LONG_NUMBER = 5  # digits of a number inside an id that gives the id away alone
 SAMPLES = 3  # files of a folder or archive whose tags are read: of one study they say the same
 TRIED = 50  # files that are opened to find so many
-BEGINNING = 1 << 20  # bytes of a file in which these tags lie, far before the pixels
 MOST_PARTS = 4  # of a name, that are put together in every order
-DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 # Ids of a person, a visit or an examination (PS3.15 table E.1-1). Of names (VR PN) and dates (DA, DT) every tag counts.
 # UIDs do not: they name images, and many public collections call folders by them.
@@ -88,8 +86,8 @@ def _samples(path: Path) -> Iterator[set[str]]:
         with suppress(Exception):  # a damaged file makes the libraries raise anything; then nothing is known of it
             if name.lower().endswith((".nii", ".nii.gz")):
                 parts.update(_of_nifti(start))
-            elif start[128:132] == b"DICM" or start.startswith(b"\x08\x00"):  # as in dicom/headers.py
-                parts.update(_of_dicom(_parse(start)))
+            elif looks_like_dicom(start):
+                parts.update(_of_dicom(parse_beginning(start)))
         found += bool(parts)
         yield parts
 
@@ -104,19 +102,9 @@ def _beginnings(path: Path) -> Iterator[tuple[str, bytes]]:
                         yield member, stream.read(BEGINNING)
             return
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and (file == path or not file.is_symlink()):  # no pipe, and nothing out of the folder
-                with suppress(OSError), file.open("rb") as stream:
-                    yield file.name, stream.read(BEGINNING)
-
-
-def _parse(start: bytes) -> Dataset:
-    """Parse the beginning of a DICOM file; of a deflated one, no more is inflated than of another is read."""
-    if DEFLATED not in start[:1024]:
-        return pydicom.dcmread(io.BytesIO(start), stop_before_pixels=True, force=True)
-    meta = 144 + int.from_bytes(start[140:144], "little")  # PS3.10 7.1: group 0002 says its own length first
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(start[meta:], BEGINNING)
-    plain = start[:meta].replace(DEFLATED, DEFLATED[:-3].ljust(len(DEFLATED), b"\0"))  # explicit little endian
-    return pydicom.dcmread(io.BytesIO(plain + inflated), stop_before_pixels=True, force=True)
+            if file == path or not file.is_symlink():  # nothing out of the folder
+                with suppress(OSError):
+                    yield file.name, read_beginning(file)
 
 
 def _of_dicom(dataset: Dataset) -> Iterator[str]:

@@ -32,8 +32,8 @@ def find_studies(path: Path, task: str) -> Studies:
         was found. A name may hold a patient's name: ask `identifying.holds_identity` before it is shown.
 
     Example:
-        >>> find_studies(Path("phantoms/CTs"), "ct")
-        [('phantom_0001', PosixPath('phantoms/CTs/phantom_0001')), ('phantom_0002', PosixPath('phantoms/CTs/phantom_0002'))]
+        >>> [name for name, _ in find_studies(Path("phantoms/CTs"), "ct")]
+        ['phantom_0001', 'phantom_0002']
     """
     find = {"ct": _ct_studies, "brats": _brats_studies}[task]
     with silent_pydicom():

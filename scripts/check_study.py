@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Tell whether a study is fit for a bundle.
+"""Tell whether a study is fit for a bundle, by loading it exactly as the bundle does.
 
-Fit: exit status 0, and the last line on standard output is a JSON object. Not fit: exit status 2, and the last line on
-standard error is the reason.
+Fit: exit status 0, and the last line on standard output is a JSON object of one line. Not fit: 2, and the last line on
+standard error is the reason, `reason_code: FILE: expected ..., got ...`. Could not run: 3. A folder of studies gives a
+table and a JSON file; 0 where all are fit, 2 where some are not.
 
 Example:
     python scripts/check_study.py patients/case_07 --task ct
@@ -13,32 +14,66 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+from tqdm import tqdm
+
+from custom_transforms.atomic_file import whole_file
 from custom_transforms.check_study import TASKS, check_study
-from custom_transforms.refusal import RefusedError
+from custom_transforms.refusal import RefusedError, last_line
+from custom_transforms.study_folders import find_studies
+from custom_transforms.study_table import as_table, check_studies
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path, help="ct: DICOM folder or NIfTI file; brats: a patient's folder, or 4D file")
+    parser.add_argument("path", type=Path, help="ct: DICOM folder, zip of one, NIfTI; brats: patient's folder, 4D file")
     parser.add_argument("--task", choices=TASKS, required=True)
-    parser.add_argument("--labels", action="store_true", help="check the mask too")
-    parser.add_argument("--label-convention", help="which codes the mask has; default: name those that fit")
+    parser.add_argument("--save-volume", type=Path, metavar="OUT.npz", help="write data and affine, in RAS")
+    parser.add_argument("--labels", action="store_true", help="brats: check the mask too")
+    parser.add_argument("--label-convention", metavar="NAME", help="brats: of the mask; default: name those that fit")
+    parser.add_argument("--one", action="store_true", help="this is one study, however its folders look")
+    parser.add_argument(
+        "--output", type=Path, default=Path("check_study.json"), help="table; default: %(default)s, here"
+    )
+    parser.error = lambda message: parser.exit(3, f"{parser.prog}: {message}\n")  # 2 says that a study was refused
     return parser
 
 
+def run(arguments: argparse.Namespace) -> int:
+    options = {"task": arguments.task, "labels": arguments.labels, "label_convention": arguments.label_convention}
+    check = partial(check_study, **options)
+    studies = [(".", arguments.path)] if arguments.one else find_studies(arguments.path, arguments.task)
+    if len(studies) == 1:
+        study = check(studies[0][1])
+        if arguments.save_volume:
+            with whole_file(arguments.save_volume) as file, file.open("wb") as stream:
+                np.savez(stream, data=study.data, affine=study.affine)
+        volume = arguments.save_volume and str(arguments.save_volume)
+        print(json.dumps({"status": "ok", "warnings": study.warnings, "notes": study.notes, "volume": volume}))
+        return 0
+    if arguments.save_volume:
+        raise ValueError(f"--save-volume: expected one study, got a folder of {len(studies)}")
+    rows = list(tqdm(check_studies(studies, check), total=len(studies), desc="checking", unit="study"))
+    with whole_file(arguments.output) as file:
+        file.write_text(json.dumps({"studies": rows}, indent=1) + "\n")
+    refused = sum(row["status"] != "ok" for row in rows)
+    print(as_table(rows))
+    print(f"{len(rows)} studies, {refused} refused: {arguments.output}")
+    return 2 if refused else 0
+
+
 def main() -> int:
-    arguments = build_parser().parse_args()
     try:
-        study = check_study(
-            arguments.path, arguments.task, labels=arguments.labels, label_convention=arguments.label_convention
-        )
+        return run(build_parser().parse_args())
     except RefusedError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps({"status": "ok", "warnings": study.warnings, "notes": study.notes, "volume": None}))
-    return 0
+    except Exception as error:  # whatever it is, it ends in one line
+        print(f"check_study: {type(error).__name__}: {last_line(error)}", file=sys.stderr)
+        return 3
 
 
 if __name__ == "__main__":

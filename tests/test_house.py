@@ -19,6 +19,7 @@ TORCH_FREE = ("refusal", "nifti", "h5_slices", "mri_study", "atomic_file", "ct_s
 TORCH_FREE += ("archive", "manifest")
 TORCH_FREE += ("nifti_header", "nifti_stream", "nifti_affine")
 TORCH_FREE += ("fit_study", "check_study", "check_ct", "plausible_head", "orientation", "identifying", "study_files")
+TORCH_FREE += ("study_folders", "study_table")
 
 
 def imported(file: Path) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import FileDataset
 
+from custom_transforms.dicom.beginning import looks_like_dicom
 from custom_transforms.refusal import RefusedError
 from custom_transforms.study_files import files_below
 
@@ -15,7 +16,6 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 LARGE_ELEMENT = 4096  # bytes; of the tags below only pixels are longer, and these wait in the file
 LARGEST_INFLATED = 1 << 30  # bytes; an enhanced head CT of 1000 frames has half of it
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
-BARE_START = b"\x08\x00"  # group 0008, with which a dataset without preamble begins
 
 # Names, dates and descriptions are not read at all: what is not in memory cannot reach a log.
 READ_TAGS = [
@@ -123,7 +123,7 @@ def _is_dicom(file: Path, name: str) -> bool:
         start = _first_bytes(file, 132)
     except OSError as error:
         raise RefusedError.of("unreadable_file", name, expected="a readable file", got=str(error.strerror)) from None
-    if start[128:] == b"DICM" or start.startswith(BARE_START):
+    if looks_like_dicom(start):
         return True
     if not start or file.suffix.lower() in DICOM_SUFFIXES:
         got = "an empty file" if not start else "something else"
