@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.refusal import RefusedError
+from custom_transforms.safe_weights import safetensors_beside
 
 STATE = ("best_score", "best_score_epoch")  # kept with the trainer's own state, so that a resumed run knows them
 
@@ -30,7 +31,7 @@ class BestModelHandler:
         evaluator: engine whose key metric is the score; higher is better.
         network: what is written, as one flat state dict without the prefix of data-parallel training.
         path: file of the best model; complete or absent at any moment. One of an earlier run is kept beside it as
-            `<stem>.previous.pt`.
+            `<stem>.previous.pt`. The same weights are written as `<stem>.safetensors`.
         patience: epochs without a better score after which training ends.
     """
 
@@ -74,8 +75,9 @@ class BestModelHandler:
     def _write(self, *, of_a_new_run: bool) -> None:
         if idist.get_rank() != 0:
             return
-        with whole_file(self.path) as file:
-            torch.save(plain(self.network).state_dict(), file)
+        weights = plain(self.network).state_dict()
+        with safetensors_beside(self.path, weights), whole_file(self.path) as file:
+            torch.save(weights, file)
             if of_a_new_run and self.path.is_file():  # the first epoch of a new run is no match for what was there
                 shutil.copyfile(self.path, self.path.with_name(f"{self.path.stem}.previous.pt"))
 

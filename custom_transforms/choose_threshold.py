@@ -16,6 +16,7 @@ from custom_transforms.file_hash import file_sha256
 from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.patient_scores import PatientScores
 from custom_transforms.refusal import RefusedError
+from custom_transforms.safe_weights import SAFETENSORS
 
 
 class OperatingPointHandler:
@@ -64,6 +65,7 @@ class OperatingPointHandler:
         """Write the file, on the first rank, if this epoch's model is the best so far."""
         if engine.state.best_score_epoch != engine.state.epoch or idist.get_rank() != 0:
             return
+        twin = self.weights.with_suffix(SAFETENSORS)
         OperatingPoint(
             threshold=self.metric.threshold,
             rule="best F1",
@@ -73,5 +75,6 @@ class OperatingPointHandler:
             date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
             **self.origin,
             weights_sha256=file_sha256(self.weights),
+            safetensors_sha256=file_sha256(twin) if twin.is_file() else "",
         ).write(self.path)
         logging.getLogger(__name__).info("threshold %.4f, of the best F1 on validation", self.metric.threshold)

@@ -30,6 +30,7 @@ class OperatingPoint:
         version: of the bundle.
         weights_sha256: of the network's file, because a threshold belongs to one network
         settings: and to one way of preparing and pooling slices, in plain values.
+        safetensors_sha256: of the same network as safetensors; empty where there is none.
     """
 
     threshold: float
@@ -41,6 +42,7 @@ class OperatingPoint:
     version: str
     weights_sha256: str
     settings: Mapping[str, Any]
+    safetensors_sha256: str = ""
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -79,7 +81,7 @@ def read_operating_point(
         raise RefusedError.of("threshold_from_test", path.name, expected="a choice on validation", got="one on test")
     if not weights.is_file():
         raise RefusedError.of("missing_checkpoint", weights.name, expected="trained weights", got="no such file")
-    if point.weights_sha256 != file_sha256(weights):
+    if file_sha256(weights) not in (point.weights_sha256, point.safetensors_sha256):
         expected = f"a threshold chosen for {weights.name}"
         raise RefusedError.of("operating_point_of_other_weights", path.name, expected=expected, got="another network's")
     for name, used in (settings or {}).items():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import torch
 from ignite.engine import Engine, Events
-from torch import Tensor, nn
+from torch import nn
 
 from custom_transforms.best_model import plain
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.refusal import RefusedError, last_line
+from custom_transforms.safe_weights import read_weights
 from custom_transforms.weight_families import fit_weights, recognise_weights
 
 CHOICES = ("radimagenet", "file", "none")
@@ -26,7 +27,7 @@ class HubFile:
 
     Attributes:
         repository: `<owner>/<name>`, such as `Lab-Rasool/RadImageNet`.
-        revision: commit, tag or branch.
+        revision: commit, 40 hexadecimal digits; a branch or tag may be other weights tomorrow.
         filename: path in the repository, such as `ResNet50.pt`.
     """
 
@@ -35,6 +36,7 @@ class HubFile:
     filename: str
 
 
+COMMIT, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
 HUB_KEYS = tuple(field.name for field in fields(HubFile))
 
 
@@ -45,9 +47,9 @@ class PretrainedWeightsHandler:
         network: the slice classifier; its first convolution has one input channel.
         pretrained: `radimagenet`; `file`, other weights of known names, such as this project's own, recorded as no more
             than that; or `none` to start from random weights because that is wanted.
-        file: weights on this machine; the default, None, takes them from the hub.
-        hub: `repository`, `revision` and `filename`; not used where `file` is given.
-        sha256: expected hash of the file; may be None for a file on this machine only.
+        file: weights on this machine, `.pt` or `.safetensors`; the default, None, takes them from the hub.
+        hub: `repository`, `revision` (a commit) and `filename`; not used where `file` is given.
+        sha256: expected hash of the file, 64 hexadecimal digits; may be None for a file on this machine only.
         resume: training goes on from a checkpoint, which brings the weights and the record of their source.
 
     The record, `source`, is in the trainer's state as `weights_source`, and among what its `state_dict` holds; a
@@ -99,7 +101,7 @@ class PretrainedWeightsHandler:
         found = file_sha256(path)
         if self.sha256 not in (None, found):
             raise RefusedError.of("wrong_sha256", path.name, expected=str(self.sha256), got=found)
-        weights = recognise_weights(read_state_dict(path), file=path.name)
+        weights = recognise_weights(read_weights(path), file=path.name)
         if self.source["pretrained"] == "radimagenet" and weights.family != "radimagenet_pytorch" and not self.sha256:
             expected = "RadImageNet's own names of weights, or its sha256 (pretrained: file takes other weights)"
             raise RefusedError.of("wrong_family", path.name, expected=expected, got=weights.family)
@@ -114,37 +116,19 @@ class PretrainedWeightsHandler:
         """Return the file and where it is from; refused only now, as some tools merely look at a bundle."""
         if self.file:
             return self.file, {"filename": self.file.name}
-        missing = [name for name in HUB_KEYS if not self.hub.get(name)] + ([] if self.sha256 else ["sha256"])
-        if missing:
-            expected = (
-                f"a local file of weights, or {', '.join(HUB_KEYS)} and sha256 of a file on the hub, or pretrained none"
-            )
+        if missing := [name for name in ("repository", "filename") if not self.hub.get(name)]:
+            expected = "a file on the hub (pretrained_hub), a local one (pretrained_file), or pretrained none"
             raise RefusedError.of("weights_not_named", "weights", expected=expected, got=f"no {', '.join(missing)}")
+        revision, name = self.hub.get("revision") or "none", Path(self.hub["filename"]).name
+        if not COMMIT.fullmatch(revision) or not SHA256.fullmatch(self.sha256 or ""):
+            raise RefusedError.of(
+                "weights_not_pinned",
+                name,
+                expected="pretrained_hub::revision as a commit of 40 digits and pretrained_sha256 of 64, both on the "
+                "file's page of the hub, or a local pretrained_file, or pretrained none",
+                got=f"revision {revision} and sha256 {self.sha256 or 'none'}",
+            )
         return download(HubFile(**self.hub)), self.hub
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a flat state dict, without running any code that a file may hold.
-
-    Args:
-        path: file as `torch.save` writes it.
-
-    Returns:
-        Name to tensor, on the CPU.
-
-    Raises:
-        RefusedError: the file is damaged, or holds something else.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its bytes happen to lead to
-        expected = "a whole PyTorch file of weights only"
-        raise RefusedError.of("damaged_weights", path.name, expected=expected, got=last_line(error)) from error
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        expected = "a flat state dict"
-        got = f"keys {', '.join(map(str, list(state)[:3]))}" if isinstance(state, Mapping) else type(state).__name__
-        raise RefusedError.of("wrong_family", path.name, expected=expected, got=got)
-    return {str(key): tensor for key, tensor in state.items()}
 
 
 def download(hub: HubFile) -> Path:

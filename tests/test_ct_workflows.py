@@ -167,7 +167,7 @@ def test_interrupted_curriculum_ends_with_the_weights_of_an_uninterrupted_one(he
 @pytest.mark.parametrize(
     ("run_id", "configs", "options", "expected"),
     [
-        ("training", ["train"], {}, "weights_not_named: "),
+        ("training", ["train"], {}, "weights_not_pinned: ResNet50.pt: "),
         ("training", ["train"], {"pretrained_file": "/nowhere/ResNet50.pt"}, "missing_weights: ResNet50.pt: "),
         ("training", ["train", "smoke"], {"pretraned": "none"}, "unknown_option: --pretraned: expected an id"),
         ("evaluating", ["train", "evaluate"], {}, "missing_checkpoint: model.pt: expected trained weights"),

@@ -151,6 +151,7 @@ def test_milestones_hold_all_that_is_later_asked_for(tmp_path: Path) -> None:
 def test_threshold_is_that_of_the_best_model_and_of_validation(tmp_path: Path) -> None:
     make_trainer(tmp_path, PROBS).run()
     point = read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt")
+    assert read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.safetensors") == point
     assert (point.threshold, point.rule, point.split) == (pytest.approx(0.55), "best F1", "validation")
     assert (point.patients, point.positives, point.version) == (4, 2, "9")
     assert "p0" not in (tmp_path / "operating_point.json").read_text()

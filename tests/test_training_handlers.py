@@ -19,6 +19,7 @@ from custom_transforms.load_weights import StrictCheckpointLoader
 from custom_transforms.prepared_volumes import PreparedVolumes
 from custom_transforms.refusal import RefusedError
 from custom_transforms.require_data import require_data
+from custom_transforms.safe_weights import read_weights
 from custom_transforms.training_checkpoint import TrainingCheckpointHandler
 
 
@@ -84,7 +85,8 @@ def test_best_epoch_is_kept(tmp_path: Path, scores: list[float | None], best: in
     kept = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert kept["weight"].item() == weights[best - 1]
     assert trainer.state.best_score_epoch == best
-    assert [file.name for file in (tmp_path / "models").iterdir()] == ["model.pt"]
+    assert read_weights(tmp_path / "models" / "model.safetensors")["weight"].item() == weights[best - 1]
+    assert sorted(file.name for file in (tmp_path / "models").iterdir()) == ["model.pt", "model.safetensors"]
 
 
 def test_model_of_an_earlier_run_is_kept_beside_the_new_one(tmp_path: Path) -> None:
@@ -170,8 +172,8 @@ def test_weights_are_loaded_or_refused_in_one_line(tmp_path: Path) -> None:
     loader(engine)
     assert network.weight.item() == 7
     for damage, reason in (
-        (b"", "checkpoint_mismatch"),
-        (b"not weights", "checkpoint_mismatch"),
+        (b"", "damaged_weights"),
+        (b"not weights", "damaged_weights"),
         (None, "missing_checkpoint"),
     ):
         path.unlink() if damage is None else path.write_bytes(damage)
