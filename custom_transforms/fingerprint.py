@@ -14,6 +14,8 @@ from threading import local
 import numpy as np
 import torch
 
+from custom_transforms.runs.limits import Limits
+
 DEEPEST = 20  # a Compose of MONAI transforms reaches 12; more is a cycle
 
 
@@ -73,6 +75,8 @@ def _describe_object(thing: object, depth: int) -> object:
         return [_describe(part, depth + 1) for part in (thing.func, thing.args, thing.keywords)]
     if not hasattr(thing, "__dict__") or (callable(thing) and hasattr(thing, "__code__")):
         raise ValueError(f"fingerprint: expected settings that can be told apart, got {thing!r}")
-    # neither the random state is a setting, nor what MONAI keeps for a thread from a transform's first use on
-    settings = {name: part for name, part in vars(thing).items() if name != "R" and not isinstance(part, local)}
+    # neither the random state is a setting, nor what MONAI keeps for a thread from a transform's first use on, nor
+    # limits of memory and time, which decide whether a scan is read and never what is read
+    passed_over = (local, Limits)
+    settings = {name: part for name, part in vars(thing).items() if name != "R" and not isinstance(part, passed_over)}
     return [type(thing).__module__, type(thing).__qualname__, _describe(settings, depth + 1)]

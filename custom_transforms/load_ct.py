@@ -13,6 +13,7 @@ from monai.transforms import LoadImaged, MapTransform
 
 from custom_transforms.mri_study import case_name
 from custom_transforms.refusal import RefusedError
+from custom_transforms.runs.limits import LIMITS, Limits
 from custom_transforms.series_reader import CtSeriesReader
 
 
@@ -24,6 +25,8 @@ class LoadImageStudyd(LoadImaged):
 
     Args:
         keys: the key with the path, `image`.
+        memory_mib: of a process apart, which reads the scan.
+        seconds: that one scan may take.
 
     The item may carry `series`, the number of the wanted series of a folder that holds several.
 
@@ -32,13 +35,15 @@ class LoadImageStudyd(LoadImaged):
         `case`, by default the stem of the folder or file; and `notes`, remarks joined by `; `.
 
     Raises:
-        RefusedError: see `custom_transforms.ct_study.read_ct`.
+        RefusedError: see `custom_transforms.isolated_readers.read_ct_isolated`.
     """
 
-    def __init__(self, keys: KeysCollection = "image") -> None:
+    def __init__(
+        self, keys: KeysCollection = "image", memory_mib: int = LIMITS.memory_mib, seconds: float = LIMITS.seconds
+    ) -> None:
         # not LoadImaged's own, which makes every reader that MONAI has, and some of these complain on the screen
         MapTransform.__init__(self, keys)
-        self.series_reader = CtSeriesReader()
+        self.series_reader = CtSeriesReader(limits=Limits(memory_mib, seconds))
 
     def __call__(self, data: Mapping[Hashable, Any], reader: object = None) -> dict[Hashable, Any]:
         """Read the scan that the item names."""

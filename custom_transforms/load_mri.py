@@ -10,19 +10,23 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import LoadImaged, MapTransform
 
-from custom_transforms.mri_study import MODALITIES, Affine, case_name, read_label_map, read_modalities, study_name
+from custom_transforms.isolated_readers import read_patient_isolated
+from custom_transforms.mri_study import MODALITIES, Affine, case_name, study_name
 from custom_transforms.refusal import RefusedError
+from custom_transforms.runs.limits import LIMITS, Limits
 
 
 class LoadImageModalitiesd(LoadImaged):
     """Load `image`, four modalities checked against each other, and `label`, checked against the image.
 
     `LoadImaged` with several files ignores differing affines, and hides a reader's reason; this reads with
-    `custom_transforms.mri_study`. The name keeps `LoadImage`, by which other programs recognise a loader.
+    `custom_transforms.isolated_readers`. The name keeps `LoadImage`, by which other programs recognise a loader.
 
     Args:
         keys: `image`, or `image` and `label`, in this order. A missing `label` is passed over.
         label_convention: tissue name to code, for items that carry no `label_convention` of their own.
+        memory_mib: of a process apart, which reads the files.
+        seconds: that all files of one patient may take.
 
     The item may carry `modalities` (order of its files or channels; else FLAIR, T1, T1ce, T2), `label_convention`, and
     `slices`, how many h5 slices there must be.
@@ -32,30 +36,39 @@ class LoadImageModalitiesd(LoadImaged):
         the first file, `label_convention`, and `case`, by default the first file's stem.
 
     Raises:
-        RefusedError: see `read_modalities` and `read_label_map`.
+        RefusedError: see `custom_transforms.isolated_readers.read_patient_isolated`.
     """
 
-    def __init__(self, keys: KeysCollection, label_convention: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        label_convention: Mapping[str, int] | None = None,
+        memory_mib: int = LIMITS.memory_mib,
+        seconds: float = LIMITS.seconds,
+    ) -> None:
         # not LoadImaged's own, which makes every reader that MONAI has, and some of these complain on the screen
         MapTransform.__init__(self, keys, allow_missing_keys=True)
         self.label_convention = label_convention or {}
+        self.limits = Limits(memory_mib, seconds)
 
     def __call__(self, data: Mapping[Hashable, Any], reader: object = None) -> dict[Hashable, Any]:
         """Read the files that the item names."""
         item = dict(data)
         image_key, *label_keys = self.keys
-        source = item[image_key]
+        source, modalities = item[image_key], item.get("modalities") or MODALITIES
         item["case"] = case_name(item)
-        volume, affine = read_modalities(source, item.get("modalities") or MODALITIES)
-        item[image_key] = _on_grid(torch.from_numpy(volume), affine, study_name(source))
+        codes = item.setdefault("label_convention", dict(self.label_convention))
+        label_key = next((key for key in label_keys if key in item), None)
+        label = None if label_key is None else item[label_key]
+        volume, affine, label_map = read_patient_isolated(
+            source, modalities, label=label, codes=codes, limits=self.limits
+        )
         if item.get("slices", volume.shape[3]) != volume.shape[3]:
             got = f"{volume.shape[3]}"
             raise RefusedError.of("missing_slice", study_name(source), expected=f"{item['slices']} slices", got=got)
-        codes = item.setdefault("label_convention", dict(self.label_convention))
-        for key in label_keys:
-            if key in item:
-                label_map = read_label_map(item[key], codes, like=volume, affine=affine)
-                item[key] = _on_grid(torch.from_numpy(label_map)[None], affine, study_name(item[key]))
+        item[image_key] = _on_grid(torch.from_numpy(volume), affine, study_name(source))
+        if label_map is not None:
+            item[label_key] = _on_grid(torch.from_numpy(label_map)[None], affine, study_name(str(label)))
         return item
 
 

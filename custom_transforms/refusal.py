@@ -12,6 +12,11 @@ class RefusedError(ValueError):
         >>> raise RefusedError.of("constant_image", "p1_t1.nii.gz", expected="contrast", got="one value, 0")
     """
 
+    @property
+    def reason_code(self) -> str:
+        """Code at the head of the line."""
+        return str(self).partition(":")[0]
+
     @classmethod
     def of(cls, reason_code: str, file: str, *, expected: str, got: str) -> RefusedError:
         """Build the line.

@@ -12,21 +12,25 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys
 from numpy.typing import NDArray
 
-from custom_transforms.ct_study import CtVolume, read_ct
+from custom_transforms.ct_study import CtVolume
+from custom_transforms.isolated_readers import read_ct_isolated
+from custom_transforms.runs.limits import LIMITS, Limits
 
 
 class CtSeriesReader(ImageReader):
-    """Read with `custom_transforms.ct_study`, for `LoadImage(reader=CtSeriesReader())` and the like.
+    """Read with `custom_transforms.isolated_readers`, for `LoadImage(reader=CtSeriesReader())` and the like.
 
     `LoadImage` hides the reason of a refusal; `LoadImageStudyd` tells it.
 
     Args:
         series: number of the wanted series, where a folder holds several to choose from.
+        limits: of memory and time for one scan.
     """
 
-    def __init__(self, series: int | None = None) -> None:
+    def __init__(self, series: int | None = None, limits: Limits = LIMITS) -> None:
         super().__init__()
         self.series = series
+        self.limits = limits
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Accept one folder, NIfTI or DICOM file."""
@@ -39,10 +43,10 @@ class CtSeriesReader(ImageReader):
         """Read one scan.
 
         Raises:
-            RefusedError: see `read_ct`.
+            RefusedError: see `read_ct_isolated`.
         """
         path = data if isinstance(data, (str, Path)) else data[0]  # type: ignore[index]
-        return read_ct(Path(str(path)), kwargs.get("series", self.series))
+        return read_ct_isolated(Path(str(path)), kwargs.get("series", self.series), limits=self.limits)
 
     def get_data(self, img: CtVolume) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Give voxels `(X, Y, S)`, a view with columns first, and the metadata that MONAI asks for."""

@@ -20,6 +20,7 @@ TORCH_FREE += ("archive", "manifest", "manifest_signature", "file_hash")
 TORCH_FREE += ("nifti_header", "nifti_stream", "nifti_affine")
 TORCH_FREE += ("fit_study", "check_study", "check_ct", "plausible_head", "orientation", "identifying", "study_files")
 TORCH_FREE += ("study_folders", "study_table")
+TORCH_FREE += ("isolated_readers", "isolation", "limits", "serve_requests", "worker_process")
 
 
 def imported(file: Path) -> set[str]:

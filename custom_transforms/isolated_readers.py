@@ -1,0 +1,67 @@
+"""Read studies that nobody vouches for: in another process, within limits of memory and time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_transforms.ct_study import CtVolume
+from custom_transforms.mri_study import MODALITIES, Affine, Volume, study_name
+from custom_transforms.runs.isolation import run_isolated
+from custom_transforms.runs.limits import LIMITS, Limits
+
+
+def read_ct_isolated(path: str | Path, series: int | None = None, *, limits: Limits = LIMITS) -> CtVolume:
+    """Read a scan as `custom_transforms.ct_study.read_ct` does.
+
+    Args:
+        path: see `read_ct`.
+        series: see `read_ct`.
+        limits: of memory and time.
+
+    Raises:
+        RefusedError: see `read_ct` and `custom_transforms.runs.isolation.run_isolated`.
+    """
+    arguments = {"path": _absolute(path), "series": series}
+    name = "." if Path(path).is_dir() else Path(path).name
+    fields = run_isolated("custom_transforms.ct_study:read_ct", arguments, name=name, limits=limits)
+    return CtVolume(**{**fields, "notes": tuple(fields["notes"])})
+
+
+def read_patient_isolated(
+    image: str | Path | Sequence[str | Path],
+    modalities: Sequence[str] = MODALITIES,
+    *,
+    label: str | Path | None = None,
+    codes: Mapping[str, int] | None = None,
+    limits: Limits = LIMITS,
+) -> tuple[Volume, Affine, NDArray[np.uint8] | None]:
+    """Read the modalities of a patient and the mask as `custom_transforms.mri_study.read_patient` does.
+
+    Args:
+        image: see `read_patient`.
+        modalities: see `read_patient`.
+        label: see `read_patient`.
+        codes: see `read_patient`.
+        limits: of memory and time, for all files together.
+
+    Raises:
+        RefusedError: see `read_patient` and `custom_transforms.runs.isolation.run_isolated`.
+    """
+    arguments = {
+        "image": _absolute(image) if isinstance(image, (str, Path)) else [_absolute(file) for file in image],
+        "modalities": list(modalities),
+        "label": None if label is None else _absolute(label),
+        "codes": None if codes is None else dict(codes),
+    }
+    function = "custom_transforms.mri_study:read_patient"
+    fields = run_isolated(function, arguments, name=study_name(image), limits=limits)
+    return fields["0"], fields["1"], fields["2"]
+
+
+def _absolute(path: str | Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 (pathlib would follow links, and name a file by where they lead)
