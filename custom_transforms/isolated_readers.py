@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from custom_transforms.archive import MAX_BYTES
 from custom_transforms.ct_study import CtVolume
 from custom_transforms.mri_study import MODALITIES, Affine, Volume, study_name
 from custom_transforms.runs.isolation import run_isolated
@@ -26,9 +27,14 @@ def read_ct_isolated(path: str | Path, series: int | None = None, *, limits: Lim
     Raises:
         RefusedError: see `read_ct` and `custom_transforms.runs.isolation.run_isolated`.
     """
-    arguments = {"path": _absolute(path), "series": series}
-    name = "." if Path(path).is_dir() else Path(path).name
-    fields = run_isolated("custom_transforms.ct_study:read_ct", arguments, name=name, limits=limits)
+    path = Path(path)
+    fields = run_isolated(
+        "custom_transforms.ct_study:read_ct",
+        {"path": _absolute(path), "series": series},
+        name="." if path.is_dir() else path.name,
+        limits=limits,
+        scratch_mib=MAX_BYTES >> 20 if path.suffix.lower() == ".zip" else 0,
+    )
     return CtVolume(**{**fields, "notes": tuple(fields["notes"])})
 
 

@@ -18,7 +18,7 @@ from custom_transforms.series_reader import CtSeriesReader
 
 
 class LoadImageStudyd(LoadImaged):
-    """Load a head CT from a DICOM folder, a DICOM file or NIfTI, with `CtSeriesReader`.
+    """Load a head CT from a DICOM folder, a zip of one, a DICOM file or NIfTI, with `CtSeriesReader`.
 
     MONAI's loader turns the reason of a refusal into its own error; this tells it. The name keeps `LoadImage`, by which
     other programs recognise a loader.

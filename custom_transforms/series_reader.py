@@ -1,4 +1,4 @@
-"""MONAI reader for CT scans: a DICOM folder or file, or NIfTI, in Hounsfield units."""
+"""MONAI reader for CT scans: a DICOM folder, zip or file, or NIfTI, in Hounsfield units."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class CtSeriesReader(ImageReader):
         self.limits = limits
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Accept one folder, NIfTI or DICOM file."""
+        """Accept one folder, NIfTI or DICOM file, or zip."""
         names = [filename] if isinstance(filename, (str, Path)) else list(filename)  # type: ignore[arg-type]
         path = Path(str(names[0]))
-        suffixes = (".nii", ".nii.gz", ".dcm", ".dicom", ".ima")
+        suffixes = (".nii", ".nii.gz", ".dcm", ".dicom", ".ima", ".zip")
         return len(names) == 1 and (path.is_dir() or path.name.lower().endswith(suffixes))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> CtVolume:

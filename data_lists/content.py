@@ -26,45 +26,37 @@ Content = TypeVar("Content")
 _NOT_TUMOUR = {"resection cavity"}
 
 
-class ReadImage(Protocol):
-    """How the image of a case is read."""
+class ReadPatient(Protocol):
+    """How a case is read: a function of a module, since other processes import it.
 
-    def __call__(self, image: str | Sequence[str], modalities: Sequence[str], /) -> tuple[Volume, Affine]:
-        """Read one file per modality, one 4D file or a pattern of slices; `modalities` names files or channels.
-
-        Returns:
-            volume `(4, X, Y, Z)` in the order of `case_files.MODALITIES`, and its affine to RAS mm `(4, 4)`.
-
-        Raises:
-            ValueError: the image is not to be worked on.
-        """
-
-
-class ReadLabel(Protocol):
-    """How the mask of a case is read."""
-
-    def __call__(self, label: str, codes: Mapping[str, int], /, *, like: Volume, affine: Affine) -> Codes:
-        """Read one file or a pattern of slices, whose tissues have these codes, on the grid of its image.
-
-        Returns:
-            codes `(X, Y, Z)`.
-
-        Raises:
-            ValueError: the mask is not to be worked on; for any other code the text begins with `unknown_label:`.
-        """
-
-
-@dataclass(frozen=True)
-class Readers:
-    """The readers of the bundle that the list is for, so that a list holds what the bundle accepts, and nothing else.
-
-    Attributes:
-        image: reads the modalities of a case.
-        label: reads its mask. Both must be functions of a module: other processes import them.
+    It is the reader of the bundle that the list is for, so that a list holds what the bundle accepts, and nothing else.
     """
 
-    image: ReadImage
-    label: ReadLabel
+    def __call__(
+        self,
+        image: str | Sequence[str],
+        modalities: Sequence[str],
+        /,
+        *,
+        label: str | None,
+        codes: Mapping[str, int] | None,
+    ) -> tuple[Volume, Affine, Codes | None]:
+        """Read image and mask of a case.
+
+        Args:
+            image: one file per modality, one 4D file, or a pattern of slices.
+            modalities: which modality each file or channel is.
+            label: the mask, a file or a pattern of slices, on the grid of the image; None where there is none.
+            codes: tissue to its code in the mask.
+
+        Returns:
+            volume `(4, X, Y, Z)` in the order of `case_files.MODALITIES`; its affine to RAS mm `(4, 4)`; and codes
+            `(X, Y, Z)`, None without a mask.
+
+        Raises:
+            ValueError: the case is not to be worked on; for codes that the convention does not have, the text begins
+                with `unknown_label:`.
+        """
 
 
 @dataclass(frozen=True)
@@ -82,22 +74,22 @@ class CaseContent:
     tumour_ml: float | None
 
 
-def measure_cases(data_set: DataSet, *, readers: Readers, workers: int = 1) -> Iterator[CaseContent]:
+def measure_cases(data_set: DataSet, *, read: ReadPatient, workers: int = 1) -> Iterator[CaseContent]:
     """Read every case of a data set, in its order.
 
     Args:
         data_set: what `find_data_set` found.
-        readers: how images and masks are read.
+        read: how a case is read.
         workers: processes; one case takes about two seconds and 400 MB.
 
     Yields:
         Content of each case.
 
     Raises:
-        ValueError: If a reader refuses a case, or slices came or went since the data set was searched.
+        ValueError: If the reader refuses a case, or slices came or went since the data set was searched.
     """
     # The data set is sent with every case: without the other cases.
-    measure = partial(measure_case, data_set=replace(data_set, cases=()), readers=readers)
+    measure = partial(measure_case, data_set=replace(data_set, cases=()), read=read)
     yield from map_in_processes(measure, data_set.cases, workers=workers)
 
 
@@ -121,16 +113,14 @@ def map_in_processes(measure: Callable[[Case], Content], cases: Sequence[Case], 
         yield from pool.map(measure, cases)
 
 
-def measure_case(case: CaseFiles, *, data_set: DataSet, readers: Readers) -> CaseContent:
+def measure_case(case: CaseFiles, *, data_set: DataSet, read: ReadPatient) -> CaseContent:
     """Read one case; see `measure_cases`."""
-    paths = [str(data_set.root.absolute() / path) for path in case.image]
-    image, affine = readers.image(paths if len(paths) > 1 else paths[0], case.modalities)
+    image, affine, codes = _read(case, data_set=data_set, read=read)
     if case.slices is not None and image.shape[3] != case.slices:
         raise ValueError(f"expected {case.slices} slices, got {image.shape[3]} in {case.image[0]}")
     hashes = tuple(hash_voxels(volume, affine) for volume in image)
-    if case.label is None:
+    if codes is None:
         return CaseContent(hashes, None, None)
-    codes = _read_label(case.label, data_set=data_set, readers=readers, like=image, affine=affine)
     tumour_codes = [code for tissue, code in data_set.label_codes.items() if tissue not in _NOT_TUMOUR]
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000  # mm3 to ml
     # Rounded, so that the last bit of a processor's arithmetic does not decide about a stratum.
@@ -156,10 +146,12 @@ def hash_voxels(volume: Volume | Codes, affine: Affine) -> str:
     return digest.hexdigest()
 
 
-def _read_label(label: str, *, data_set: DataSet, readers: Readers, like: Volume, affine: Affine) -> Codes:
-    """Read a mask; where its names are those of two releases, say so to who took the wrong one."""
+def _read(case: CaseFiles, *, data_set: DataSet, read: ReadPatient) -> tuple[Volume, Affine, Codes | None]:
+    """Read a case; where the names of its mask are those of two releases, say so to who took the wrong one."""
+    paths = [str(data_set.root.absolute() / path) for path in case.image]
+    label = None if case.label is None else str(data_set.root.absolute() / case.label)
     try:
-        return readers.label(str(data_set.root.absolute() / label), data_set.label_codes, like=like, affine=affine)
+        return read(paths if len(paths) > 1 else paths[0], case.modalities, label=label, codes=data_set.label_codes)
     except ValueError as error:
         if data_set.layout != "brats2023" or not str(error).startswith("unknown_label:"):
             raise

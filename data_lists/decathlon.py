@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_lists.brats_layouts import find_data_set
 from data_lists.case_files import CaseFiles, DataSet
-from data_lists.content import CaseContent, Readers, measure_cases
+from data_lists.content import CaseContent, ReadPatient, measure_cases
 from data_lists.data_list_file import CaseItem, DataList
 from data_lists.duplicates import check_unique_content
 from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, FOLDS, Fold, split_patients
@@ -16,7 +16,7 @@ from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, FOLDS, Fold, split
 def build_data_list(
     dataset_dir: Path,
     *,
-    readers: Readers,
+    read: ReadPatient,
     layout: str | None = None,
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
     unlabelled: bool = False,
@@ -26,7 +26,7 @@ def build_data_list(
 
     Args:
         dataset_dir: folder of the data set.
-        readers: how images and masks are read.
+        read: how a case is read.
         layout: one of `brats_layouts.LAYOUTS`; the default, None, recognises it by file names.
         fractions: shares of training, validation and test.
         unlabelled: no masks, all cases in `test`.
@@ -40,7 +40,7 @@ def build_data_list(
         ValueError: If the data set is refused.
     """
     data_set = find_data_set(dataset_dir, layout=layout, unlabelled=unlabelled, modalities=modalities)
-    contents = list(measure_cases(data_set, readers=readers))
+    contents = list(measure_cases(data_set, read=read))
     return assemble_data_list(data_set, contents, fractions=fractions)
 
 

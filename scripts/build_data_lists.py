@@ -11,11 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from custom_transforms.ct_study import read_ct
-from custom_transforms.mri_study import read_label_map, read_modalities
+from custom_transforms.isolated_readers import read_ct_isolated, read_patient_isolated
 from data_lists.brats_layouts import EXPECTED_NAMES, LAYOUTS, find_data_set
 from data_lists.case_files import MODALITIES
-from data_lists.content import Readers, measure_cases
+from data_lists.content import measure_cases
 from data_lists.ct_content import measure_studies
 from data_lists.ct_layout import EXPECTED_LAYOUT, find_ct_data_set, is_ct_data_set
 from data_lists.ct_list import CT_FRACTIONS, assemble_ct_list
@@ -50,12 +49,12 @@ def build(given: argparse.Namespace) -> DataList:
     fractions = given.fractions or (CT_FRACTIONS if is_ct else DEFAULT_FRACTIONS)
     if is_ct:
         data_set = find_ct_data_set(given.dataset_dir, table=given.table, unlabelled=given.unlabelled)
-        measured, assemble = measure_studies(data_set, read=read_ct, workers=given.workers), assemble_ct_list
+        measured, assemble = measure_studies(data_set, read=read_ct_isolated, workers=given.workers), assemble_ct_list
     else:
-        readers = Readers(image=read_modalities, label=read_label_map)
         options = {name: vars(given)[name] for name in ("layout", "modalities", "unlabelled")}
         data_set = find_data_set(given.dataset_dir, **options)
-        measured, assemble = measure_cases(data_set, readers=readers, workers=given.workers), assemble_data_list
+        measured = measure_cases(data_set, read=read_patient_isolated, workers=given.workers)
+        assemble = assemble_data_list
     contents = list(tqdm(measured, total=len(data_set.cases), desc="reading cases", unit="case", disable=None))
     return assemble(data_set, contents, fractions=fractions, seed=given.seed)
 

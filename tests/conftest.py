@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from custom_transforms.ct_study import read_ct
-from custom_transforms.mri_study import read_label_map, read_modalities
-from data_lists.content import Readers
+from custom_transforms.mri_study import read_patient
 from data_lists.ct_list import build_ct_list
 from data_lists.data_list_file import write_data_list
 from data_lists.decathlon import build_data_list
@@ -23,7 +22,6 @@ from data_lists.phantom_mri import make_patient
 ROOT = Path(__file__).parents[1]
 BRATS = ROOT / "bundles" / "brats_attention_unet"
 CT = ROOT / "bundles" / "ct_metastasis_classifier"
-READERS = Readers(image=read_modalities, label=read_label_map)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +30,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
     for index in range(1, 7):
         write_patient(make_patient(index, shape=(48, 40, 10)), folder, layout="brats2018", index=index)
-    write_data_list(build_data_list(folder, readers=READERS, fractions=(0.5, 0.17, 0.33)), folder / "data_list.json")
+    write_data_list(build_data_list(folder, read=read_patient, fractions=(0.5, 0.17, 0.33)), folder / "data_list.json")
     return folder
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import READERS
 from small_cases import ENDINGS_2018, ENDINGS_2023, add_case, make_mask
 
+from custom_transforms.mri_study import read_patient
 from data_lists.data_list_file import DataList, write_data_list
 from data_lists.decathlon import build_data_list
 from data_lists.split import FOLDS
@@ -30,7 +30,7 @@ def run_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_list_states_files_labels_and_size(tmp_path: Path) -> None:
-    data_list = build_data_list(add_case(tmp_path, "A_1", seed=1), readers=READERS, fractions=(0, 0, 1))
+    data_list = build_data_list(add_case(tmp_path, "A_1", seed=1), read=read_patient, fractions=(0, 0, 1))
     (item,) = data_list["test"]
     assert item["image"] == [f"A_1/A_1{ending}.nii.gz" for ending in ENDINGS_2018[:4]]
     assert (item["label"], item["label_convention"]["enhancing tumour"]) == ("A_1/A_1_seg.nii.gz", 4)
@@ -42,7 +42,7 @@ def test_list_states_files_labels_and_size(tmp_path: Path) -> None:
 
 
 def test_tumour_sizes_are_spread_over_the_folds(tmp_path: Path) -> None:
-    data_list = build_data_list(make_set(tmp_path, cases=16), readers=READERS, fractions=(0.5, 0.25, 0.25))
+    data_list = build_data_list(make_set(tmp_path, cases=16), read=read_patient, fractions=(0.5, 0.25, 0.25))
     sizes = {fold: sorted(item["tumour_ml"] for item in data_list[fold]) for fold in FOLDS}
     assert [len(sizes[fold]) for fold in FOLDS] == [8, 4, 4]
     assert [int(size - 1) // 4 for size in sizes["test"]] == [0, 1, 2, 3]  # one of each quartile of 1 to 16 ml
@@ -54,7 +54,7 @@ def test_time_points_of_a_patient_stay_in_one_fold(tmp_path: Path) -> None:
         for time in (100, 101, 102):
             name = f"BraTS-GLI-{patient:05d}-{time}"
             add_case(tmp_path, name, seed=10 * patient + time, endings=ENDINGS_2023)
-    data_list = build_data_list(tmp_path, readers=READERS)
+    data_list = build_data_list(tmp_path, read=read_patient)
     patients = [{item["patient"] for item in data_list[fold]} for fold in FOLDS]
     assert [len(fold) for fold in patients] == [2, 1, 1]
     assert [len(data_list[fold]) for fold in FOLDS] == [6, 3, 3]
@@ -62,7 +62,7 @@ def test_time_points_of_a_patient_stay_in_one_fold(tmp_path: Path) -> None:
 
 
 def test_without_labels_all_cases_are_in_test(tmp_path: Path) -> None:
-    data_list = build_data_list(make_set(tmp_path), readers=READERS, unlabelled=True)
+    data_list = build_data_list(make_set(tmp_path), read=read_patient, unlabelled=True)
     assert [len(data_list[fold]) for fold in FOLDS] == [0, 0, 3]
     assert not {"labels", "label_convention"} & data_list.keys()
     assert data_list["test"][0].keys() == {"case", "patient", "image", "modalities", "sha256"}
@@ -90,7 +90,7 @@ def test_command_writes_the_list_that_the_library_builds(tmp_path: Path) -> None
     output = tmp_path / "list.json"
     done = run_command(tmp_path / "set", "--output", output, "--workers", "2")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(output.read_text(encoding="utf-8")) == build_data_list(tmp_path / "set", readers=READERS)
+    assert json.loads(output.read_text(encoding="utf-8")) == build_data_list(tmp_path / "set", read=read_patient)
     lines = output.read_text(encoding="utf-8").splitlines()
     assert [line.count('"case"') for line in lines if '"case"' in line] == [1, 1, 1]
     assert done.stdout.splitlines()[1].split()[:3] == ["training", "1", "1"]

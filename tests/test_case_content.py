@@ -9,26 +9,26 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import READERS
 from small_cases import ENDINGS_2018, ENDINGS_2023, SHAPE, add_case, make_mask, save
 
+from custom_transforms.mri_study import read_patient
 from data_lists.decathlon import build_data_list
 
 
 def test_strange_label_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"unknown_label: A_seg.nii.gz: expected 0 or .*, got \[3\]$"):
-        build_data_list(add_case(tmp_path, "A", seed=1, mask=make_mask(3, code=3)), readers=READERS)
+        build_data_list(add_case(tmp_path, "A", seed=1, mask=make_mask(3, code=3)), read=read_patient)
 
 
 def test_fractional_label_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="fractional_label: A_seg.nii.gz"):
-        build_data_list(add_case(tmp_path, "A", seed=1, mask=make_mask(3).astype(np.float32) / 4), readers=READERS)
+        build_data_list(add_case(tmp_path, "A", seed=1, mask=make_mask(3).astype(np.float32) / 4), read=read_patient)
 
 
 def test_label_4_in_names_of_2023_points_to_2024(tmp_path: Path) -> None:
     add_case(tmp_path, "BraTS-GLI-00005-100", seed=1, mask=make_mask(3, code=4), endings=ENDINGS_2023)
     with pytest.raises(ValueError, match=r"got \[4\] \(.*use --layout brats2024\)$"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def test_same_image_of_two_patients_is_refused_in_another_storage_type(tmp_path: Path) -> None:
@@ -37,19 +37,19 @@ def test_same_image_of_two_patients_is_refused_in_another_storage_type(tmp_path:
     source = nib.load(tmp_path / "A/A_t1.nii.gz")
     save(tmp_path / "B/B_t2.nii.gz", np.asanyarray(source.dataobj).astype(np.float64))
     with pytest.raises(ValueError, match=r"under A \(T1 in A/A_t1.nii.gz\) and B \(T2 in B/B_t2.nii.gz\)"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def test_image_of_one_value_is_refused(tmp_path: Path) -> None:
     save(add_case(tmp_path, "A", seed=1) / "A/A_t1ce.nii.gz", np.zeros(SHAPE, np.int16))
     with pytest.raises(ValueError, match="constant_image: .*expected T1ce with contrast"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def test_modality_of_another_shape_is_refused(tmp_path: Path) -> None:
     save(add_case(tmp_path, "A", seed=1) / "A/A_t2.nii.gz", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     with pytest.raises(ValueError, match=r"shape_mismatch: A_t2.nii.gz: .*got \(2, 3, 4\)"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def test_image_with_nan_is_refused(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_image_with_nan_is_refused(tmp_path: Path) -> None:
     voxels[0, 0, 0] = np.nan
     save(add_case(tmp_path, "A", seed=1) / "A/A_t1.nii.gz", voxels)
     with pytest.raises(ValueError, match="not_finite: .*expected finite T1"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def reorient(source: Path, target: Path) -> None:
@@ -70,10 +70,10 @@ def reorient(source: Path, target: Path) -> None:
 @pytest.mark.parametrize("endings", [("_t2",), ("_seg",), ENDINGS_2018], ids=["T2", "mask", "all"])
 def test_reoriented_files_give_the_same_list(tmp_path: Path, endings: tuple[str, ...]) -> None:
     add_case(tmp_path, "A", seed=1)
-    before = build_data_list(tmp_path, readers=READERS)
+    before = build_data_list(tmp_path, read=read_patient)
     for ending in endings:
         reorient(tmp_path / f"A/A{ending}.nii.gz", tmp_path / f"A/A{ending}.nii.gz")
-    assert build_data_list(tmp_path, readers=READERS) == before
+    assert build_data_list(tmp_path, read=read_patient) == before
 
 
 def test_same_image_of_two_patients_is_refused_when_reoriented(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_same_image_of_two_patients_is_refused_when_reoriented(tmp_path: Path) -
     for ending in ENDINGS_2018:
         reorient(tmp_path / f"A/A{ending}.nii.gz", tmp_path / f"B/B{ending}.nii.gz")
     with pytest.raises(ValueError, match=r"under A \(FLAIR in A/A_flair.nii.gz\) and B \(FLAIR in B/B_flair.nii.gz\)"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def damage_checksum(raw: bytes) -> bytes:
@@ -103,12 +103,12 @@ def test_damaged_file_is_refused_by_name(tmp_path: Path, damaged: Callable[[byte
     path = add_case(tmp_path, "A", seed=1) / "A/A_t1ce.nii.gz"
     path.write_bytes(damaged(path.read_bytes()))
     with pytest.raises(ValueError, match=f"{reason}: A_t1ce.nii.gz"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def test_resection_cavity_is_no_tumour(tmp_path: Path) -> None:
     mask = make_mask(3)
     mask.flat[3:9] = 4
     add_case(tmp_path, "BraTS-GLI-00005-100", seed=1, mask=mask, endings=ENDINGS_2023)
-    (item,) = build_data_list(tmp_path, readers=READERS, layout="brats2024", fractions=(0, 0, 1))["test"]
+    (item,) = build_data_list(tmp_path, read=read_patient, layout="brats2024", fractions=(0, 0, 1))["test"]
     assert item["tumour_ml"] == 3.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import READERS
 
+from custom_transforms.mri_study import read_patient
 from data_lists.brats_layouts import find_data_set
 from data_lists.content import measure_cases
 from data_lists.decathlon import build_data_list
@@ -85,7 +85,7 @@ def make_volume(root: Path, mask: np.ndarray) -> Path:
 def test_slices_are_one_pattern_with_coded_tissue(tmp_path: Path) -> None:
     mask = np.zeros((5, 4, 3), np.uint8)
     mask[0, 0, 2] = mask[1, 1, 0] = 1
-    (item,) = build_data_list(make_volume(tmp_path, mask), readers=READERS, fractions=(0, 0, 1))["test"]
+    (item,) = build_data_list(make_volume(tmp_path, mask), read=read_patient, fractions=(0, 0, 1))["test"]
     assert item["image"] == item["label"] == "volume_1_slice_*.h5"
     assert (item["slices"], item["tumour_ml"]) == (2, 0.004)  # 2 slices of 2 voxels of 1 mm3
     assert item["label_convention"] == {"necrotic core": 1, "oedema": 2, "enhancing tumour": 4}
@@ -95,25 +95,25 @@ def test_damaged_slice_is_refused_by_name(tmp_path: Path) -> None:
     make_volume(tmp_path, np.zeros((5, 4, 3), np.uint8))
     (tmp_path / "volume_1_slice_1.h5").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="unreadable_h5: volume_1_slice_1.h5"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)
 
 
 def test_slice_mask_with_two_tissues_in_a_pixel_is_refused(tmp_path: Path) -> None:
     mask = np.zeros((5, 4, 3))
     mask[0, 0, :2] = 1
     with pytest.raises(ValueError, match=r"label_channels: volume_1_slice_\*.h5: .*without overlap"):
-        build_data_list(make_volume(tmp_path, mask), readers=READERS)
+        build_data_list(make_volume(tmp_path, mask), read=read_patient)
 
 
 def test_slices_that_went_after_the_search_are_missed(tmp_path: Path) -> None:
     data_set = find_data_set(make_volume(tmp_path, np.zeros((5, 4, 3), np.uint8)))
     (tmp_path / "volume_1_slice_1.h5").unlink()
     with pytest.raises(ValueError, match=r"expected 2 slices, got 1 in volume_1_slice_\*.h5"):
-        list(measure_cases(data_set, readers=READERS))
+        list(measure_cases(data_set, read=read_patient))
 
 
 def test_missing_h5py_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_volume(tmp_path, np.zeros((5, 4, 3), np.uint8))
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ValueError, match=r"pip install 'neuro-oncology-bundles\[h5\]'"):
-        build_data_list(tmp_path, readers=READERS)
+        build_data_list(tmp_path, read=read_patient)

@@ -6,7 +6,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from conftest import READERS
 from monai.data import MetaTensor
 from monai.transforms import Compose, DivisiblePadd, Invertd, Orientationd
 
@@ -15,6 +14,7 @@ from custom_transforms.atomic_file import whole_file
 from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.data_list import load_fold
 from custom_transforms.load_mri import LoadImageModalitiesd
+from custom_transforms.mri_study import read_patient
 from custom_transforms.save_mask import SaveImageMaskd, file_stem
 from custom_transforms.tumour_regions import LabelsToTumourRegionsd
 from data_lists.data_list_file import write_data_list
@@ -54,7 +54,7 @@ def test_every_layout_gives_the_same_patient(tmp_path: Path, layout: Layout) -> 
     patient = make_patient(3, shape=(41, 37, 12))
     write_patient(patient, tmp_path, layout=layout, index=3)
     write_index(tmp_path, layout=layout)
-    write_data_list(build_data_list(tmp_path, readers=READERS, fractions=(0, 0, 1)), tmp_path / "data_list.json")
+    write_data_list(build_data_list(tmp_path, read=read_patient, fractions=(0, 0, 1)), tmp_path / "data_list.json")
     item = load_fold(tmp_path / "data_list.json", "test", tmp_path)[0]
     loaded = LoadImageModalitiesd(["image", "label"])(item)
     np.testing.assert_array_equal(loaded["image"], patient.image)

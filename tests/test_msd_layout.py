@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import READERS
 
+from custom_transforms.mri_study import read_patient
 from data_lists.brats_layouts import find_data_set
 from data_lists.decathlon import build_data_list
 
@@ -80,21 +80,21 @@ def make_msd_images(root: Path, channels: int = 4) -> Path:
 
 
 def test_4d_file_is_one_path_with_four_hashes(tmp_path: Path) -> None:
-    (item,) = build_data_list(make_msd_images(tmp_path), readers=READERS, fractions=(0, 0, 1))["test"]
+    (item,) = build_data_list(make_msd_images(tmp_path), read=read_patient, fractions=(0, 0, 1))["test"]
     assert item["image"] == "imagesTr/BRATS_001.nii.gz"
     assert item["label_convention"] == {"oedema": 1, "necrotic core": 2, "enhancing tumour": 3}
     assert len(set(item["sha256"]["image"])) == 4
 
 
 def test_hashes_keep_the_fixed_order_where_channels_have_another(tmp_path: Path) -> None:
-    first = build_data_list(make_msd_images(tmp_path), readers=READERS, fractions=(0, 0, 1))["test"][0]
+    first = build_data_list(make_msd_images(tmp_path), read=read_patient, fractions=(0, 0, 1))["test"][0]
     swapped = MSD_HEADER | {"modality": {"0": "T2w", "1": "T1w", "2": "t1gd", "3": "FLAIR"}}
     (tmp_path / "dataset.json").write_text(json.dumps(swapped), encoding="utf-8")
-    second = build_data_list(tmp_path, readers=READERS, fractions=(0, 0, 1))["test"][0]
+    second = build_data_list(tmp_path, read=read_patient, fractions=(0, 0, 1))["test"][0]
     assert second["modalities"] == ["T2", "T1", "T1ce", "FLAIR"]
     assert [second["sha256"]["image"][channel] for channel in (3, 1, 2, 0)] == first["sha256"]["image"]
 
 
 def test_4d_file_with_another_number_of_channels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="missing_modality: BRATS_001.nii.gz: expected 4 modalities, got 3"):
-        build_data_list(make_msd_images(tmp_path, channels=3), readers=READERS)
+        build_data_list(make_msd_images(tmp_path, channels=3), read=read_patient)

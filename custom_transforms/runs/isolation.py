@@ -41,8 +41,8 @@ def run_isolated(
         the fields of the result, of a tuple named by "0", "1" and so on; in them arrays are arrays, and tuples lists.
 
     Raises:
-        RefusedError: the function refused; `unreadable_file`, where it raised anything else; `too_large`; `timed_out`;
-            `killed_worker`, where two processes died of the study.
+        RefusedError: the function refused; or `unreadable_file`, where it raised anything else; `too_large` for the
+            memory; `no_room` in its temporary folder; `timed_out`; `killed_worker`, where two processes died of it.
         ChildProcessError: the worker does not start, or cannot import the function, whatever the study.
 
     Example:
@@ -134,6 +134,7 @@ def _outcome(reply: Mapping[str, Any], name: str, limits: Limits) -> dict[str, A
     code, expected, got = {
         "unreadable": ("unreadable_file", "files that can be read", text),
         "too_large": ("too_large", f"a study that is read within {limits.memory_mib} MiB of memory", "more"),
+        "no_room": ("no_room", "room in the temporary folder for what is unpacked", "less"),
         "timed_out": ("timed_out", f"a study that is read within {limits.seconds:g} s", "more"),
         "killed": ("killed_worker", "a study that can be read", f"two processes that died of it ({text})"),
     }[reply["status"]]

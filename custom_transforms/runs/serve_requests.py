@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -123,6 +124,8 @@ def _find(function: str) -> Callable[..., Any]:
 def _reason(error: Exception) -> Reply:
     if any(isinstance(link, MemoryError) for link in _chain(error)):  # often turned into "damaged" on its way up
         return {"status": "too_large"}
+    if any(isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EFBIG) for link in _chain(error)):
+        return {"status": "no_room"}
     if isinstance(error, RefusedError):
         return {"status": "refused", "text": str(error)}
     return {"status": "unreadable", "text": type(error).__name__}
