@@ -105,6 +105,7 @@ def test_inference_gives_the_probabilities_of_evaluation(
     evaluated: Path, trained: dict[str, object], heads: Path, tmp_path: Path
 ) -> None:
     options = {key: value for key, value in trained.items() if key != "cache_dir"}
+    options["checkpoint"] = Path(str(trained["models_dir"])) / "model.safetensors"  # the same numbers and threshold
     check(run_bundle("inference", "inference", bundle=CT, **options, output_dir=tmp_path))
     measured = {row["case"]: row for row in read_rows(evaluated / "patients.csv")}
     rows = {row["case"]: row for row in read_rows(tmp_path / "predictions.csv")}
@@ -231,6 +232,7 @@ def test_real_head_goes_through_whole(trained: dict[str, object], real_scans: Pa
     build = ["scripts/build_data_lists.py", str(tmp_path / "studies"), "--task", "ct", "--unlabelled"]
     check(subprocess.run([sys.executable, *build], cwd=ROOT, capture_output=True, text=True, check=False))
     options = {key: value for key, value in trained.items() if key != "cache_dir"}
+    options["checkpoint"] = Path(str(trained["models_dir"])) / "model.safetensors"  # the same numbers and threshold
     options |= {"dataset_dir": tmp_path / "studies", "output_dir": tmp_path / "out"}
     check(run_bundle("inference", "inference", bundle=CT, **options))
     record = json.loads((tmp_path / "out" / "head.json").read_text())

@@ -15,7 +15,8 @@ BUILTINS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 CODE = (
     *(f"builtins.{name}" for name in sorted(BUILTINS)),
     *("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "ruamel", "runpy", "codeop"),
-    *("importlib", "pkgutil", "torch.jit.load", "torch.package", "pandas.read_pickle", "numpy.core.multiarray"),
+    *("importlib.import_module", "importlib.util", "importlib.machinery", "importlib.reload", "pkgutil"),
+    *("torch.jit.load", "torch.package", "pandas.read_pickle", "numpy.core.multiarray"),
 )
 PROGRAMS = (
     *("subprocess", "multiprocessing", "ctypes", "cffi", "pty", "asyncio.create_subprocess_shell"),
@@ -38,13 +39,13 @@ ALLOWED = {
     ("custom_transforms/manifest_signature.py", "subprocess"): "ssh-keygen, with a list of arguments",
     ("custom_transforms/newest_checkpoint.py", "zipfile"): "checks the sums of our own checkpoints; unpacks nothing",
     ("custom_transforms/radimagenet.py", "huggingface_hub"): "the one download, by commit and sha256, if asked for",
-    ("custom_transforms/runs/ray_engine.py", "ray"): "the cluster that the user names",
-    ("custom_transforms/runs/serve_requests.py", "importlib"): "the reader that its own parent names",
+    ("custom_transforms/runs/ray_evaluator.py", "ray"): "the cluster that the user names",
+    ("custom_transforms/runs/serve_requests.py", "importlib.import_module"): "the reader that its own parent names",
     ("custom_transforms/runs/supervise.py", "ctypes"): "asks Linux to end workers with their parent",
     ("custom_transforms/runs/supervise.py", "subprocess"): "workers: this Python, with a list of arguments",
     ("custom_transforms/runs/worker_process.py", "subprocess"): "readers: this Python, with a list of arguments",
     ("data_lists/content.py", "multiprocessing"): "reads a data set's files in several processes",
-    ("data_lists/phantom_layouts.py", "importlib"): "h5py, which is optional, by its own name",
+    ("data_lists/phantom_layouts.py", "importlib.import_module"): "h5py, which is optional, by its own name",
     ("scripts/make_phantom.py", "multiprocessing"): "paints phantoms in several processes",
     ("scripts/verify_bundle.py", "subprocess"): "only the name of an error",
 }  # fmt: skip
