@@ -11,7 +11,8 @@ import stat
 import struct
 import unicodedata
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -61,6 +62,16 @@ def unpack_zip(path: str | Path, into: str | Path) -> None:
             for left in into.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             raise
+
+
+def member_beginnings(path: Path, size: int) -> Iterator[tuple[str, bytes]]:
+    """Give names and first bytes of a zip's files, in order of the names; of one that is not safe to unpack nothing."""
+    with suppress(Exception), path.open("rb", buffering=0) as file:
+        archive = zipfile.ZipFile(_Bounded(file, path.name))
+        _checked(archive, path.name, os.fstat(file.fileno()).st_size)
+        for member in sorted(archive.filelist, key=lambda member: member.filename):
+            with suppress(Exception), archive.open(member) as stream:
+                yield member.filename, stream.read(size)
 
 
 def _unpack(file: io.FileIO, name: str, into: Path) -> None:
@@ -151,7 +162,7 @@ def _clash(place: PurePosixPath, is_dir: bool, taken: dict[str, tuple[str, bool]
 def _refuse_overlaps(archive: zipfile.ZipFile, name: str) -> None:
     """Refuse members that share bytes of the zip, or reach into its list of members."""
     file: BinaryIO = archive.fp  # type: ignore[assignment]  # open as long as the archive is
-    in_order: Sequence[zipfile.ZipInfo] = sorted(archive.filelist, key=lambda member: member.header_offset)
+    in_order = sorted(archive.filelist, key=lambda member: member.header_offset)
     starts = [member.header_offset for member in in_order]
     for member, end in zip(in_order, [*starts[1:], archive.start_dir], strict=True):
         whole = member.header_offset >= 0 and member.header_offset + LOCAL_HEADER.size <= end

@@ -18,6 +18,7 @@ from pathlib import Path
 import nibabel as nib
 from pydicom.dataset import Dataset
 
+from custom_transforms.archive import member_beginnings
 from custom_transforms.dicom.beginning import BEGINNING, looks_like_dicom, parse_beginning, read_beginning
 from custom_transforms.dicom.tags import silent_pydicom
 
@@ -96,10 +97,7 @@ def _beginnings(path: Path) -> Iterator[tuple[str, bytes]]:
     """Names and first bytes of a file, or of the files of a folder or archive, in order."""
     with suppress(Exception):
         if path.is_file() and zipfile.is_zipfile(path):  # a pipe would never end
-            with zipfile.ZipFile(path) as archive:
-                for member in sorted(archive.namelist()):
-                    with suppress(Exception), archive.open(member) as stream:
-                        yield member, stream.read(BEGINNING)
+            yield from member_beginnings(path, BEGINNING)
             return
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file == path or not file.is_symlink():  # nothing out of the folder

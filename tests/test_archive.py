@@ -239,6 +239,16 @@ def test_mutants_are_unpacked_or_refused_and_nothing_else(tmp_path: Path) -> Non
     assert refused > 100
 
 
+def test_beginnings_are_read_of_what_is_safe_to_unpack_alone(tmp_path: Path) -> None:
+    made = make_zip(tmp_path / "x.zip", "b", "a/1")
+    assert list(archive.member_beginnings(made, 10)) == [("a/1", SLICE[:10]), ("b", SLICE[:10])]
+    wrong_first = made.read_bytes().replace(b"PK\3\4", b"PK\3\5", 1)  # the header before "b"
+    for content in (wrong_first, b"", made.read_bytes()[:-4]):
+        made.write_bytes(content)
+        assert list(archive.member_beginnings(made, 10)) == []
+    assert list(archive.member_beginnings(by_lzma(made), 10)) == []
+
+
 def test_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a").symlink_to(tmp_path)
