@@ -50,7 +50,7 @@ class LoadImageStudyd(LoadImaged):
         item = dict(data)
         for key in self.key_iterator(item):
             path = Path(str(item[key]))
-            item["case"] = case_name({**item, "image": path}).removesuffix(".dcm").removesuffix(".zip")
+            item["case"] = case_name({**item, "image": path})
             try:
                 volume = self.series_reader.read(path, series=item.get("series"))
             except RefusedError as error:  # files of different cases have the same names

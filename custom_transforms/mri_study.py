@@ -137,7 +137,8 @@ def case_name(item: Mapping[Any, Any]) -> str:
     """
     if "case" in item:
         return Path(str(item["case"])).name
-    return study_name(item["image"]).removesuffix(".gz").removesuffix(".nii").removesuffix(".h5")
+    name = study_name(item["image"]).removesuffix(".gz")
+    return name.removesuffix(next((end for end in (".nii", ".h5", ".dcm", ".zip") if name.endswith(end)), ""))
 
 
 def _read_one(image: str | Path) -> tuple[list[Volume], Affine]:
