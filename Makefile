@@ -31,7 +31,7 @@ test: $(READY)
 	$(RUN) mypy
 	$(RUN) python -m pytest
 
-SOAK_TESTS := tests/test_kill_training.py tests/test_fuzz.py tests/test_many_studies.py tests/test_ray.py
+SOAK_TESTS := tests/test_kill_training.py tests/test_fuzz.py tests/test_many_studies.py tests/test_ray.py tests/test_mri_suspicions.py
 
 soak: $(READY)
 	$(VENV)/bin/pip install --editable '.[ray]'

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_transforms.atomic_file import whole_file
-from custom_transforms.mri_study import MODALITIES, Affine, Volume, case_name, read_label_map, read_modalities
+from custom_transforms.label_map import read_label_map
+from custom_transforms.mri_grid import Affine, Volume
+from custom_transforms.mri_study import MODALITIES, case_name, read_modalities
 from custom_transforms.pictures import brain_box, grey_window, pixel_aspect
 from custom_transforms.refusal import RefusedError
 from custom_transforms.tumour_regions import REGIONS

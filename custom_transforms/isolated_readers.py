@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from custom_transforms.archive import MAX_BYTES
 from custom_transforms.ct_study import CtVolume
-from custom_transforms.mri_study import MODALITIES, Affine, Volume, study_name
+from custom_transforms.mri_grid import Affine, Volume
+from custom_transforms.mri_study import MODALITIES, study_name
 from custom_transforms.runs.isolation import run_isolated
 from custom_transforms.runs.limits import LIMITS, Limits
 

@@ -11,7 +11,8 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImaged, MapTransform
 
 from custom_transforms.isolated_readers import read_patient_isolated
-from custom_transforms.mri_study import MODALITIES, Affine, case_name, study_name
+from custom_transforms.mri_grid import Affine
+from custom_transforms.mri_study import MODALITIES, case_name, study_name
 from custom_transforms.refusal import RefusedError
 from custom_transforms.runs.limits import LIMITS, Limits
 

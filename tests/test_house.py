@@ -21,6 +21,8 @@ TORCH_FREE += ("nifti_header", "nifti_stream", "nifti_affine")
 TORCH_FREE += ("fit_study", "check_study", "check_ct", "plausible_head", "orientation", "identifying", "study_files")
 TORCH_FREE += ("study_folders", "study_table")
 TORCH_FREE += ("isolated_readers", "isolation", "limits", "serve_requests", "worker_process")
+TORCH_FREE += ("mri_brain", "mri_grid", "modality_content", "label_map", "check_brats")
+TORCH_FREE += ("swapped_modalities", "flipped_volumes", "suspicious_labels")
 
 
 def imported(file: Path) -> set[str]:

@@ -8,7 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from custom_transforms.mri_study import case_name, read_label_map, read_modalities, read_patient
+from custom_transforms.label_map import read_label_map
+from custom_transforms.mri_study import case_name, read_modalities, read_patient
 from custom_transforms.refusal import RefusedError
 
 AFFINE = np.array([[-2.0, 0, 0, 3], [0, -2, 0, 7], [0, 0, 5, 1], [0, 0, 0, 1]])  # LPS
