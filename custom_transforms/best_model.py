@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -15,6 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.newest_checkpoint import previous
 from custom_transforms.refusal import RefusedError
 from custom_transforms.safe_weights import safetensors_beside
 
@@ -76,10 +76,10 @@ class BestModelHandler:
         if idist.get_rank() != 0:
             return
         weights = plain(self.network).state_dict()
-        with safetensors_beside(self.path, weights), whole_file(self.path) as file:
+        # the first epoch of a new run is no match for what was there
+        keep_as = previous(self.path).name if of_a_new_run else None
+        with safetensors_beside(self.path, weights), whole_file(self.path, keep_as=keep_as) as file:
             torch.save(weights, file)
-            if of_a_new_run and self.path.is_file():  # the first epoch of a new run is no match for what was there
-                shutil.copyfile(self.path, self.path.with_name(f"{self.path.stem}.previous.pt"))
 
 
 def plain(network: nn.Module) -> nn.Module:

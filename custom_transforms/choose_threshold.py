@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,32 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
 from custom_transforms.file_hash import file_sha256
-from custom_transforms.operating_point import OperatingPoint
+from custom_transforms.newest_checkpoint import previous
+from custom_transforms.operating_point import OperatingPoint, read_operating_point
 from custom_transforms.patient_scores import PatientScores
 from custom_transforms.refusal import RefusedError
 from custom_transforms.safe_weights import SAFETENSORS
+
+
+def best_f1_point(metric: PatientScores, weights: Path, *, origin: Mapping[str, Any]) -> OperatingPoint:
+    """Give the operating point of a validation, for a file that holds the network that was validated.
+
+    Args:
+        metric: see `OperatingPointHandler`.
+        weights: the file.
+        origin: `split`, `version` and `settings`; see `OperatingPoint`.
+    """
+    twin = weights.with_suffix(SAFETENSORS)
+    return OperatingPoint(
+        threshold=metric.threshold,
+        rule="best F1",
+        patients=len(metric.rows),
+        positives=sum(row["label"] for row in metric.rows),
+        date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
+        weights_sha256=file_sha256(weights),
+        safetensors_sha256=file_sha256(twin) if twin.is_file() else "",
+        **origin,
+    )
 
 
 class OperatingPointHandler:
@@ -65,16 +88,14 @@ class OperatingPointHandler:
         """Write the file, on the first rank, if this epoch's model is the best so far."""
         if engine.state.best_score_epoch != engine.state.epoch or idist.get_rank() != 0:
             return
-        twin = self.weights.with_suffix(SAFETENSORS)
-        OperatingPoint(
-            threshold=self.metric.threshold,
-            rule="best F1",
-            split=self.split,
-            patients=len(self.metric.rows),
-            positives=sum(row["label"] for row in self.metric.rows),
-            date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
-            **self.origin,
-            weights_sha256=file_sha256(self.weights),
-            safetensors_sha256=file_sha256(twin) if twin.is_file() else "",
-        ).write(self.path)
+        self._keep_of_previous_model()
+        origin = {"split": self.split, **self.origin}
+        best_f1_point(self.metric, self.weights, origin=origin).write(self.path)
         logging.getLogger(__name__).info("threshold %.4f, of the best F1 on validation", self.metric.threshold)
+
+    def _keep_of_previous_model(self) -> None:
+        """Where `BestModelHandler` has kept an earlier run's model, keep its operating point beside it."""
+        model = previous(self.weights)
+        with suppress(RefusedError):
+            if self.path.is_file() and model.is_file():
+                read_operating_point(self.path, model).write(previous(self.path))

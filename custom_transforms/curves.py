@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
@@ -33,7 +34,7 @@ from custom_transforms.pictures import (
     style_plot,
 )
 
-OF_TRAINING = ("epoch", "loss", "learning_rate")
+OF_TRAINING = ("epoch", "loss", "learning_rate", "skipped_steps")
 Row = dict[str, str]  # as in the file, so that rows of an earlier run are kept to the last digit
 
 
@@ -48,9 +49,9 @@ class TrainingCurvesHandler:
         output_dir: folder of the two files.
         tensorboard_dir: where to write the numbers for TensorBoard too; None: not.
 
-    Columns: `epoch`, `loss` (mean over the epoch's iterations and over processes), `learning_rate` (of the first
-    parameter group, in the epoch's last iteration), the trainer's own metrics after `training_`, and those of
-    validation by their names.
+    Columns: `epoch`, `loss` (mean over the epoch's iterations and over processes, where it is finite), `learning_rate`
+    (of the first parameter group, in the epoch's last iteration), `skipped_steps` (so far, with `SkipBadStepsHandler`),
+    the trainer's own metrics after `training_`, and those of validation by their names.
     """
 
     def __init__(self, evaluator: Engine, output_dir: str | Path, *, tensorboard_dir: str | Path | None = None) -> None:
@@ -74,12 +75,16 @@ class TrainingCurvesHandler:
         Raises:
             ValueError: `history.csv` of an earlier run is not a table of epochs.
         """
-        count = idist.all_reduce(len(self._losses))
-        loss = idist.all_reduce(float(torch.stack(self._losses).sum()) if self._losses else 0.0) / max(count, 1)
+        losses = torch.stack(self._losses) if self._losses else torch.zeros(0)
+        losses = losses[losses.isfinite()]
+        count, total = idist.all_reduce(len(losses)), idist.all_reduce(float(losses.sum()))
+        loss = total / count if count else math.nan
         if idist.get_rank() != 0:
             return
         epoch = engine.state.epoch
         row = {"epoch": str(epoch), "loss": repr(loss), "learning_rate": repr(self._learning_rate)}
+        if hasattr(engine.state, "skipped_steps"):
+            row["skipped_steps"] = str(engine.state.skipped_steps)
         row |= {f"training_{name}": repr(value) for name, value in scalars(engine.state.metrics).items()}
         if self.evaluator.state.epoch == epoch:
             row |= {name: repr(value) for name, value in scalars(self.evaluator.state.metrics).items()}

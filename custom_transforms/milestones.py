@@ -15,8 +15,9 @@ from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from torch import nn
 from torch.optim import Optimizer
 
-from custom_transforms.atomic_file import whole_file
+from custom_transforms.atomic_file import remove_leftovers, whole_file
 from custom_transforms.best_model import plain
+from custom_transforms.choose_threshold import best_f1_point
 from custom_transforms.curriculum import Stage, stage_number
 from custom_transforms.curves import read_history, scalars
 from custom_transforms.patient_scores import PatientScores
@@ -26,7 +27,8 @@ class MilestonesHandler:
     """Write `stage<n>.pt`, `best_f1.pt`, `best_auc.pt` and the table `checkpoint_summary.csv`.
 
     Every file holds `network`, `optimizer`, `epoch`, `stage`, `metrics`, `threshold`, `history` (the rows of
-    `history.csv`) and `weights_source`, as plain values that `torch.load(weights_only=True)` takes. Attach after
+    `history.csv`) and `weights_source`, as plain values that `torch.load(weights_only=True)` takes. Beside a file of an
+    epoch with a threshold stands `<stem>.operating_point.json`, so that inference can use the two. Attach after
     `TrainingCurvesHandler`, so that the history holds this epoch, and before `TrainingCheckpointHandler`, so that a
     resumed run knows the best scores.
 
@@ -36,7 +38,8 @@ class MilestonesHandler:
         stages: of the curriculum, which tell where one ends.
         folder: of the checkpoints and their table.
         history: the file `history.csv`.
-        metric: gives the threshold of this validation.
+        metric: gives the threshold of this validation, and the patients that it comes from.
+        origin: of the threshold: `split`, `version` and `settings`; see `OperatingPoint`.
     """
 
     SCORES = ("f1", "auc")
@@ -50,6 +53,7 @@ class MilestonesHandler:
         folder: str | Path,
         history: str | Path,
         metric: PatientScores,
+        origin: Mapping[str, Any],
     ) -> None:
         self.evaluator = evaluator
         self.objects = {name: plain(it) if isinstance(it, nn.Module) else it for name, it in objects.items()}
@@ -57,9 +61,11 @@ class MilestonesHandler:
         self.folder = Path(folder)
         self.history = Path(history)
         self.metric = metric
+        self.origin = origin
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Run at the end of each epoch."""
+        remove_leftovers(self.folder)
         engine.state.milestones = {}  # file name to its row in the table
         engine.state_dict_user_keys.append("milestones")
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -83,6 +89,9 @@ class MilestonesHandler:
             for name in due:
                 with whole_file(self.folder / name) as file:
                     torch.save(content, file)
+                if math.isfinite(threshold):
+                    point = best_f1_point(self.metric, self.folder / name, origin=self.origin)
+                    point.write((self.folder / name).with_suffix(".operating_point.json"))
             self._write_table(state.milestones)
 
     def _is_best(self, milestones: Mapping[str, Mapping[str, float]], name: str, metrics: Mapping[str, float]) -> bool:

@@ -44,6 +44,7 @@ class BagsDataset(PreparedItems, Randomizable):
     """
 
     FORMAT = 1
+    ARRAYS = Bag._fields
     FILES = ("image",)
 
     def __init__(

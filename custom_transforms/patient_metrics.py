@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from ignite.engine import Engine
 from ignite.metrics import Metric
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 
+from custom_transforms.ranks import of_all_ranks
 from custom_transforms.tumour_counts import Counts, count_small_tumours, count_voxels, dice, hausdorff95_mm
 
 Row = dict[str, Any]
@@ -83,10 +83,7 @@ def evaluated_patients(engine: Engine) -> list[Row]:
 
 def one_a_patient(rows: list[Row]) -> list[Row]:
     """Gather the rows of all ranks, each case and region once, in order of case names."""
-    if dist.is_available() and dist.is_initialized():
-        of_ranks: list[list[Row]] = [[] for _ in range(dist.get_world_size())]
-        dist.all_gather_object(of_ranks, rows)
-        rows = [row for part in of_ranks for row in part]
+    rows = [row for part in of_all_ranks(rows) for row in part]
     by_key = {(row["case"], row.get("region", "")): row for row in rows}
     order = {key: position for position, key in enumerate(by_key)}
     return [by_key[key] for key in sorted(by_key, key=lambda key: (key[0], order[key]))]

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from custom_transforms.atomic_file import whole_file
+from custom_transforms.atomic_file import remove_leftovers, whole_file
+from custom_transforms.cache_estimate import require_room
 from custom_transforms.data_list import load_fold
 from custom_transforms.mri_study import case_name
 from custom_transforms.patient_bag import BagsDataset
-from custom_transforms.refusal import RefusedError, last_line
+from custom_transforms.prepared_items import preparing_loader
+from custom_transforms.refusal import RefusedError, SomeRefusedError, last_line
 
 COLUMNS = ("fold", "case", "slices", "kept", "dropped", "reasons", "notes", "refused")
 
@@ -46,12 +48,15 @@ def prepare_data_list(
         num_workers: processes.
 
     Raises:
-        RefusedError: no patients, or at least one study that was refused.
+        RefusedError: no patients, too little disk or memory, or, at the end, at least one study that was refused.
     """
     rows = []
-    for fold in folds:
-        bags = BagsDataset(load_fold(data_list, fold, base_dir), transform, cache_dir, bag_transform=dict)
-        loader = DataLoader(_Rows(bags, fold), batch_size=None, num_workers=num_workers)
+    data = {name: load_fold(data_list, name, base_dir) for name in folds}
+    by_fold = {name: BagsDataset(items, transform, cache_dir, bag_transform=dict) for name, items in data.items()}
+    remove_leftovers(cache_dir)
+    require_room([*by_fold.values()], num_workers=num_workers)
+    for fold, bags in by_fold.items():
+        loader = preparing_loader(_Rows(bags, fold), num_workers)
         rows += list(tqdm(loader, desc=f"preparing {fold}", unit="patient"))
     if not rows:
         name = Path(data_list).name
@@ -64,7 +69,7 @@ def prepare_data_list(
     if refused:
         expected = f"{len(rows)} studies that can be used"
         got = f"{len(refused)} that cannot, first {refused[0]['refused']}"
-        raise RefusedError.of("refused_studies", Path(table).name, expected=expected, got=got)
+        raise SomeRefusedError.of("refused_studies", Path(table).name, expected=expected, got=got)
 
 
 class _Rows(Dataset[dict[str, Any]]):
@@ -81,10 +86,8 @@ class _Rows(Dataset[dict[str, Any]]):
         row = {"fold": self.fold, "case": case_name(self.bags.data[index]), "refused": ""}
         try:
             bag = self.bags.bag(index)
-        except RuntimeError as error:  # MONAI wraps what a transform raises
-            if not isinstance(error.__cause__, RefusedError):
-                raise
-            return row | {"refused": last_line(error.__cause__)}
+        except RefusedError as error:
+            return row | {"refused": last_line(error)}
         dropped: Mapping[str, str] = json.loads(str(np.asarray(bag.dropped)))
         reasons = Counter(reason.partition(":")[0] for reason in dropped.values())
         counts = {"slices": len(bag.image) + len(dropped), "kept": len(bag.image), "dropped": len(dropped)}

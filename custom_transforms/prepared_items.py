@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import ignite.distributed as idist
 import monai
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
+from custom_transforms.atomic_file import remove_leftovers, sync_folder, unfinished_name
 from custom_transforms.fingerprint import code_sha256, file_states, fingerprint, real_paths
+from custom_transforms.mri_study import case_name
+from custom_transforms.ranks import of_all_ranks
+from custom_transforms.refusal import RefusedError, refusal_in
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,6 +43,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
 
     FORMAT = 1  # raise in a subclass when its arrays change, so that old ones are not read
     FILES: tuple[str, ...] = ("image",)  # keys of an item that name files
+    ARRAYS: tuple[str, ...] = ()  # names of the arrays that `to_arrays` gives
 
     def __init__(
         self, data: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any], cache_dir: str | Path | None
@@ -55,13 +62,51 @@ class PreparedItems(Dataset[dict[str, Any]]):
         raise NotImplementedError
 
     def arrays(self, index: int) -> Arrays:
-        """Open a patient's arrays without reading them, preparing them first where that was not done."""
+        """Open a patient's arrays without reading them, preparing them first where that was not done.
+
+        Prepared files that are damaged are made anew, with a warning.
+
+        Raises:
+            RefusedError: the patient's files cannot be used.
+        """
         if self.cache_dir is None:
-            return self.to_arrays(self.transform(dict(self.data[index])))
+            return self._transformed(index)
         folder = self.folder(index)
-        if not folder.is_dir():
-            self._write(self.to_arrays(self.transform(dict(self.data[index]))), folder)
-        return {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
+        if folder.is_dir():
+            try:
+                return self._opened(folder)
+            except (FileNotFoundError, ValueError, EOFError):
+                told = "damaged prepared files: case %s is prepared anew"
+                logging.getLogger(__name__).warning(told, case_name(self.data[index]))
+                _discard(folder)
+        self._write(self._transformed(index), folder)
+        return self._opened(folder)
+
+    def leave_out(self, indices: Collection[int]) -> None:
+        """Leave out patients for good; what is made from the data set later does not know them."""
+        self.data = [item for index, item in enumerate(self.data) if index not in indices]
+        self._folders = {}
+
+    def source_bytes(self, index: int) -> int:
+        """Tell the size of a patient's files."""
+        item = self.data[index]
+        states = [state for key in self.FILES if key in item for state in file_states(item[key])]
+        return sum(int(size) for _, size, _ in states)
+
+    def _opened(self, folder: Path) -> Arrays:
+        found = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
+        if found.keys() != set(self.ARRAYS):
+            raise ValueError(f"prepared files: expected {', '.join(self.ARRAYS)}, got {', '.join(found)}")
+        return found
+
+    def _transformed(self, index: int) -> Arrays:
+        try:
+            return self.to_arrays(self.transform(dict(self.data[index])))
+        except (RuntimeError, RefusedError) as error:
+            line, case = refusal_in(error), case_name(self.data[index])
+            if line is None:
+                raise
+            raise RefusedError(line if case in line else f"{line} (case {case})") from error
 
     def folder(self, index: int) -> Path:
         """Name the folder of a patient, from its files, all settings, this code and the version of MONAI.
@@ -79,31 +124,41 @@ class PreparedItems(Dataset[dict[str, Any]]):
             self._folders[index] = self.cache_dir / work
         return self._folders[index]
 
-    def prepare(self, *, num_workers: int = 0, description: str = "preparing") -> None:
+    def prepare(self, *, num_workers: int = 0, description: str = "preparing") -> dict[int, str]:
         """Prepare every patient, or this rank's share of them, in parallel and with a progress bar.
 
-        Raises:
-            RefusedError: a patient's files cannot be used; those already prepared stay.
+        Returns:
+            Positions of the patients, of all ranks, whose files cannot be used, with the reason.
         """
         if self.cache_dir is None:
-            return
+            return {}
+        remove_leftovers(self.cache_dir)
         share = range(idist.get_rank(), len(self), idist.get_world_size())
-        loader = DataLoader(Subset(_Preparation(self), share), batch_size=None, num_workers=num_workers)
-        for _ in tqdm(loader, desc=description, unit="patient", disable=idist.get_rank() > 0):
-            pass
+        loader = preparing_loader(Subset(_Preparation(self), share), num_workers)
+        done = list(tqdm(loader, desc=description, unit="patient", disable=idist.get_rank() > 0))
+        return {index: reason for part in of_all_ranks(done) for index, reason in part if reason}
 
     def _write(self, arrays: Arrays, folder: Path) -> None:
-        unfinished = folder.parent / f"unfinished_{uuid4().hex}"  # mkdtemp's are for one user's eyes alone
+        unfinished = folder.parent / unfinished_name()  # mkdtemp's are for one user's eyes alone
         unfinished.mkdir(parents=True)
         try:
             for name, array in arrays.items():
                 _save(array, unfinished / f"{name}.npy")
             unfinished.rename(folder)
+            sync_folder(folder.parent)
         except OSError:
             if not folder.is_dir():  # else another process was first, with the same content
                 raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def preparing_loader(patients: Dataset[Any], num_workers: int) -> DataLoader[Any]:
+    """Give a loader of one patient at a time that draws no random number of this process.
+
+    The first weights of a network are drawn later: they must not depend on what was prepared already.
+    """
+    return DataLoader(patients, batch_size=None, num_workers=num_workers, generator=torch.Generator())
 
 
 def _save(array: NDArray[Any], path: Path) -> None:
@@ -113,8 +168,16 @@ def _save(array: NDArray[Any], path: Path) -> None:
         os.fsync(file.fileno())
 
 
-class _Preparation(Dataset[int]):
-    """Prepare patients inside a data loader's workers."""
+def _discard(folder: Path) -> None:
+    """Take a folder away at once, whoever has files of it open, and then remove it."""
+    aside = folder.with_name(unfinished_name())
+    with suppress(FileNotFoundError):  # another process did it
+        folder.rename(aside)
+        shutil.rmtree(aside)
+
+
+class _Preparation(Dataset[tuple[int, str]]):
+    """Prepare patients inside a data loader's workers; gives the position and, if it was refused, the reason."""
 
     def __init__(self, items: PreparedItems) -> None:
         self.items = items
@@ -122,6 +185,9 @@ class _Preparation(Dataset[int]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> int:
-        self.items.arrays(index)
-        return index
+    def __getitem__(self, index: int) -> tuple[int, str]:
+        try:
+            self.items.arrays(index)
+        except RefusedError as error:
+            return index, str(error)
+        return index, ""

@@ -35,6 +35,7 @@ class PreparedVolumes(PreparedItems):
         `image` `(C, X, Y, S)` float32, `label` `(R, X, Y, S)` uint8 and `case`.
     """
 
+    ARRAYS = Volume._fields
     FILES = ("image", "label")
 
     def __getitem__(self, index: int) -> dict[str, Any]:

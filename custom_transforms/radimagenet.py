@@ -41,7 +41,7 @@ HUB_KEYS = tuple(field.name for field in fields(HubFile))
 
 
 class PretrainedWeightsHandler:
-    """When training starts, load a backbone of known family and known hash; nothing stands in for it.
+    """When the first epoch starts, load a backbone of known family and known hash; nothing stands in for it.
 
     Args:
         network: the slice classifier; its first convolution has one input channel.
@@ -50,7 +50,8 @@ class PretrainedWeightsHandler:
         file: weights on this machine, `.pt` or `.safetensors`; the default, None, takes them from the hub.
         hub: `repository`, `revision` (a commit) and `filename`; not used where `file` is given.
         sha256: expected hash of the file, 64 hexadecimal digits; may be None for a file on this machine only.
-        resume: training goes on from a checkpoint, which brings the weights and the record of their source.
+        resume: true where training goes on from a checkpoint, which brings the weights and the record of their source;
+            with `auto` the epoch tells: a training that goes on has left the first one behind.
 
     The record, `source`, is in the trainer's state as `weights_source`, and among what its `state_dict` holds; a
     resumed trainer takes it from the checkpoint.
@@ -68,7 +69,7 @@ class PretrainedWeightsHandler:
         file: str | Path | None = None,
         hub: Mapping[str, str] | None = None,
         sha256: str | None = None,
-        resume: bool = False,
+        resume: bool | str = False,
     ) -> None:
         if pretrained not in CHOICES:
             raise ValueError(f"expected pretrained to be one of {', '.join(CHOICES)}, got {pretrained!r}")
@@ -78,14 +79,14 @@ class PretrainedWeightsHandler:
         self.sha256 = sha256.lower() if sha256 else None
         self.file = Path(file) if file else None
         self.hub = dict(hub or {})
-        self.wanted = pretrained != "none" and not resume
+        self.wanted = pretrained != "none" and str(resume).lower() != "true"
         self.source: dict[str, str] = {"pretrained": pretrained}
 
     def attach(self, engine: Engine) -> None:
-        """Load when the trainer starts."""
+        """Load when the trainer's first epoch starts."""
         setattr(engine.state, STATE, self.source)
         engine.state_dict_user_keys.append(STATE)
-        engine.add_event_handler(Events.STARTED, self)
+        engine.add_event_handler(Events.EPOCH_STARTED(once=1), self)
 
     def __call__(self, engine: Engine) -> None:
         """Load the weights and record their source.

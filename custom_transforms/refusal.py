@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class RefusedError(ValueError):
     """Input that must not go on, said in one line: `reason_code: file: expected …, got …`.
@@ -11,6 +13,8 @@ class RefusedError(ValueError):
     Example:
         >>> raise RefusedError.of("constant_image", "p1_t1.nii.gz", expected="contrast", got="one value, 0")
     """
+
+    exit_status = 3  # of a command that could not run; 2 where it ran and refused some of its input
 
     @property
     def reason_code(self) -> str:
@@ -38,6 +42,38 @@ class RefusedError(ValueError):
     def renamed(self, file: str) -> RefusedError:
         """Give the same line with another name of the file."""
         return RefusedError(str(self).replace(f": {self.file}: ", f": {file}: ", 1))
+
+
+class SomeRefusedError(RefusedError):
+    """A run over many studies has come to its end, and some of them were refused."""
+
+    exit_status = 2
+
+
+class NotFiniteError(RefusedError):
+    """Training has met too many steps without a finite loss or gradient."""
+
+    exit_status = 70  # EX_SOFTWARE of sysexits.h
+
+
+def refusal_in(error: BaseException) -> str | None:
+    """Find the line of a refusal in an error or its causes; MONAI wraps what a transform raises."""
+    found = [line for link in causes(error) if (line := refusal_in_text(link))]
+    return found[-1] if found else None
+
+
+def refusal_in_text(error: BaseException) -> str | None:
+    """Find the line of a refusal in an error, or in the traceback that a data loader's worker sends as its text."""
+    mark = f"{RefusedError.__module__}.{RefusedError.__qualname__}: "
+    sent = [line.removeprefix(mark) for line in str(error).splitlines() if line.startswith(mark)]
+    return sent[-1] if sent else str(error) if isinstance(error, RefusedError) else None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Give an error, what caused it, what caused that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def last_line(error: BaseException) -> str:

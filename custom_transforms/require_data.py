@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 import ignite.distributed as idist
 
+from custom_transforms.cache_estimate import require_room
 from custom_transforms.mri_study import case_name
 from custom_transforms.prepared_items import PreparedItems
 from custom_transforms.refusal import RefusedError, last_line
+from custom_transforms.refused_patients import leave_out_refused
 from custom_transforms.save_mask import file_stem
 
 
@@ -26,32 +28,46 @@ class Fold(Protocol):
         ...
 
 
-def require_data(folds: Mapping[str, Fold], data_list: str | Path, *, num_workers: int = 0) -> None:
+def require_data(
+    folds: Mapping[str, Fold],
+    data_list: str | Path,
+    *,
+    num_workers: int = 0,
+    max_refused: int = 0,
+    refused_table: str | Path | None = None,
+) -> None:
     """Check that every fold has patients, then prepare the volumes that are kept prepared.
 
-    Stands in a config's `run` before the engine: MONAI's engines take an empty data set for a finished one.
+    Stands in a config's `run` before the engine: MONAI's engines take an empty data set for a finished one; and before
+    anything is made from the data sets, as a sampler, because refused patients are left out of them.
 
     Args:
         folds: name of a fold to its data set; a `PreparedItems` is worked out now, with a progress bar.
         data_list: file that the items come from, for the message.
         num_workers: processes that prepare.
+        max_refused: so many patients, of all folds, may be left out because their files cannot be used.
+        refused_table: csv file that names these, written where there are any; None: not.
 
     Raises:
         RefusedError: the data list is absent or damaged, a fold has fewer patients than there are ranks to share it,
-            a patient is in two folds, or two cases of a fold have one name, so that their results would overwrite each
-            other.
+            a patient is in two folds, two cases of a fold have one name, so that their results would overwrite each
+            other, more patients are refused than may be, or there is too little disk or memory to prepare them.
     """
     for fold, data in folds.items():
-        if len(data) < idist.get_world_size():
-            _refuse(fold, len(data), Path(data_list))
+        _refuse_few(fold, data, Path(data_list))
         [(name, times)] = Counter(file_stem(case_name(item)) for item in data.data).most_common(1)
         if times > 1:
             expected = f"a name of its own for each case in '{fold}'"
             raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{name} {times} times")
     _refuse_leak(folds, Path(data_list))
-    for fold, data in folds.items():
-        if isinstance(data, PreparedItems):
-            data.prepare(num_workers=num_workers, description=f"preparing {fold}")
+    prepared = {fold: data for fold, data in folds.items() if isinstance(data, PreparedItems)}
+    require_room([*prepared.values()], num_workers=num_workers)
+    refused = {
+        fold: data.prepare(num_workers=num_workers, description=f"preparing {fold}") for fold, data in prepared.items()
+    }
+    leave_out_refused(prepared, refused, max_refused=max_refused, table=refused_table)
+    for fold, data in prepared.items():
+        _refuse_few(fold, data, Path(data_list))
 
 
 def _refuse_leak(folds: Mapping[str, Fold], data_list: Path) -> None:
@@ -64,7 +80,9 @@ def _refuse_leak(folds: Mapping[str, Fold], data_list: Path) -> None:
                 raise RefusedError.of("patient_in_two_folds", data_list.name, expected="each patient in one", got=got)
 
 
-def _refuse(fold: str, patients: int, data_list: Path) -> None:
+def _refuse_few(fold: str, data: Fold, data_list: Path) -> None:
+    if len(data) >= idist.get_world_size():
+        return
     if not data_list.is_file():
         hint = "a data list (scripts/build_data_lists.py makes one from a folder)"
         raise RefusedError.of("missing_data_list", data_list.name, expected=hint, got=f"no file {data_list}")
@@ -73,4 +91,4 @@ def _refuse(fold: str, patients: int, data_list: Path) -> None:
     except ValueError as error:
         raise RefusedError.of("damaged_data_list", data_list.name, expected="JSON", got=last_line(error)) from error
     wanted = f"at least {idist.get_world_size()} patient(s) in '{fold}'"
-    raise RefusedError.of("empty_data_set", data_list.name, expected=wanted, got=str(patients))
+    raise RefusedError.of("empty_data_set", data_list.name, expected=wanted, got=str(len(data)))

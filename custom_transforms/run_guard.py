@@ -18,19 +18,25 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
-from custom_transforms.refusal import RefusedError
+from custom_transforms.interruption import ADVICE, INTERRUPTION, RESUME_ME
+from custom_transforms.refusal import RefusedError, causes, refusal_in_text
 
 TRACKING_KEYS = cast(dict[str, object], DEFAULT_MLFLOW_SETTINGS["configs"])
-# What Python, numpy's and torch's writers say of a full disk; only the first has a type of its own
+# What Python, numpy's and torch's writers say of a full disk, a quota or a limit; only the first has a type of its own
 DISK_FULL = re.compile(
-    rf"\[Errno {errno.ENOSPC}\]|\d+ requested and \d+ written|inline_container\.cc:\d+\] \. unexpected pos"
+    rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\]|\d+ requested and \d+ written"
+    r"|inline_container\.cc:\d+\] \. unexpected pos|PytorchStreamWriter failed writing"
 )
+DISK_FULL_LINE = "disk_full: output: expected room for what is written, got none; files that are there are whole"
+WORKER_ENDED = re.compile("DataLoader worker .* killed by signal: Terminated")  # so a scheduler wants the run to end
 OWN_OPTIONS = {*inspect.signature(monai.bundle.run).parameters, *TRACKING_KEYS}
 KEYS_OF_ANY_COMPONENT = ("_disabled_", "_desc_", "_mode_", "_requires_")
 
 
 def guard_run(bundle_root: str) -> None:
-    """Check the command line of `python -m monai.bundle run`, and have errors of this project end in one line.
+    """Check the command line of `python -m monai.bundle run`, and have errors and signals end it as a script expects.
+
+    Errors of this project end in one line and an exit status; SIGTERM and SIGUSR1 end in the status "resume me".
 
     MONAI takes an option that no config knows without a word. When another program built the config, this does
     nothing.
@@ -44,7 +50,8 @@ def guard_run(bundle_root: str) -> None:
     main = getattr(sys.modules["__main__"], "__spec__", None)
     if main is None or main.name != "monai.bundle.__main__" or sys.argv[1:2] != ["run"]:
         return
-    sys.excepthook = print_root_cause
+    sys.excepthook = end_run
+    INTERRUPTION.catch()
     options = dict(_options(sys.argv[2:]))
     if args_file := options.get("args_file"):
         options = {**ConfigParser.load_config_file(str(args_file)), **options}
@@ -73,22 +80,32 @@ def refuse_unknown_ids(options: dict[str, object]) -> None:
             raise RefusedError.of("unknown_option", f"--{option}", expected=f"an id of the config{hint}", got="none")
 
 
-def print_root_cause(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an error of this project as one line on standard error; any other with its traceback."""
-    lines = [line for link in _chain(error) for line in _refusals(link)]
-    if lines:
-        print(lines[-1], file=sys.stderr)
+def end_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error of this project as one line on standard error, any other with its traceback, and exit.
+
+    Raises:
+        SystemExit: with the status that tells a script what to do next; see docs/training.md. Python gives an exit
+            status of 1 after any error whose hook does not.
+    """
+    chain = list(causes(error))
+    if INTERRUPTION.asked or any(WORKER_ENDED.search(str(link)) for link in chain):
+        line, status = ADVICE, RESUME_ME
     else:
-        traceback.print_exception(kind, error, trace)
+        found = [ending for link in chain if (ending := _ending(link))]
+        if not found:
+            traceback.print_exception(kind, error, trace)
+            return
+        line, status = found[-1]
+    print(f"\n{line}", file=sys.stderr, flush=True)  # a progress bar may stand in the line before
+    raise SystemExit(status)
 
 
-def _refusals(error: BaseException) -> list[str]:
-    """Find the reason in a refusal, or in the traceback that a data loader's worker sends as text."""
-    mark = f"{RefusedError.__module__}.{RefusedError.__qualname__}: "
-    found = [line.removeprefix(mark) for line in str(error).splitlines() if line.startswith(mark)]
+def _ending(error: BaseException) -> tuple[str, int] | None:
+    """Give the line and the exit status of an error of this project, or of the outside world that it knows."""
     if DISK_FULL.search(str(error)):
-        found.append("disk_full: output: expected room for what is written, got none; files that are there are whole")
-    return found or ([str(error)] if isinstance(error, RefusedError) or _is_raised_here(error) else [])
+        return (DISK_FULL_LINE, RefusedError.exit_status)
+    line = refusal_in_text(error) or (str(error) if _is_raised_here(error) else "")
+    return (line, getattr(error, "exit_status", RefusedError.exit_status)) if line else None
 
 
 def _is_raised_here(error: BaseException) -> bool:
@@ -99,12 +116,6 @@ def _is_raised_here(error: BaseException) -> bool:
         and bool(frames)
         and frames[-1].f_globals.get("__name__", "").startswith("custom_transforms.")
     )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, object]]:

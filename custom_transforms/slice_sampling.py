@@ -12,6 +12,7 @@ from monai.transforms import Randomizable
 from monai.utils import MAX_SEED
 from torch.utils.data import Dataset
 
+from custom_transforms.mri_study import case_name
 from custom_transforms.prepared_volumes import PreparedVolumes
 
 
@@ -26,7 +27,7 @@ class RandSlicesDataset(Dataset[Any], Randomizable):
             it comes from all slices that hold brain.
 
     Returns (by index):
-        what `slice_transform` makes of `image` float32 and `label` uint8.
+        what `slice_transform` makes of `image` float32, `label` uint8 and `case`.
 
     Raises:
         ValueError: `slices_per_patient` below 1, or `tumour_fraction` outside 0..1.
@@ -77,4 +78,5 @@ class RandSlicesDataset(Dataset[Any], Randomizable):
         candidates = volume.with_tumour if self._wants_tumour and len(volume.with_tumour) else volume.with_brain
         position = candidates[int(self._place * len(candidates))]
         image, label = (torch.from_numpy(np.array(part[position])) for part in (volume.image, volume.label))
-        return self.slice_transform({"image": image.float(), "label": label})
+        case = case_name(self.volumes.data[index // self.slices_per_patient])
+        return self.slice_transform({"image": image.float(), "label": label, "case": case})

@@ -1,10 +1,15 @@
-"""State dicts of small networks, under the names of each family of weights."""
+"""State dicts of small networks, under the names of each family of weights, and what a checkpoint holds."""
 
 from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from custom_transforms.newest_checkpoint import read_checkpoint
 from custom_transforms.slice_classifier import SliceClassifier
 
 State = dict[str, Tensor]
@@ -32,3 +37,24 @@ def as_radimagenet(state: State) -> State:
     heads = ("fc.weight", "fc.bias")
     parts = {key: key.split(".", 1) for key in state if key not in heads}
     return {f"backbone.{NUMBERS[part]}.{rest}": state[key] for key, (part, rest) in parts.items()}
+
+
+def checkpoint_hash(path: Path) -> str:
+    """Hash all that a checkpoint holds."""
+    digest = hashlib.sha256()
+
+    def add(part: Any) -> None:
+        if isinstance(part, dict):
+            for key in sorted(part, key=str):
+                add(str(key))
+                add(part[key])
+        elif isinstance(part, (list, tuple)):
+            for element in part:
+                add(element)
+        elif isinstance(part, torch.Tensor):
+            digest.update(part.numpy().tobytes())
+        else:
+            digest.update(repr(part).encode())
+
+    add(read_checkpoint(path))
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ from custom_transforms.choose_threshold import OperatingPointHandler
 from custom_transforms.curriculum import CurriculumHandler, Stage, parameter_groups, stage_number
 from custom_transforms.curves import TrainingCurvesHandler
 from custom_transforms.milestones import MilestonesHandler
-from custom_transforms.operating_point import read_operating_point
+from custom_transforms.operating_point import OperatingPoint, read_operating_point
 from custom_transforms.patient_scores import PatientScores
 from custom_transforms.refusal import RefusedError
 from custom_transforms.slice_classifier import SliceClassifier
@@ -86,7 +86,7 @@ def test_curriculum_that_cannot_be_followed_is_refused(groups: Any, stages: Any,
 
 
 def make_trainer(
-    folder: Path, probs: list[list[float]], *, resume: bool = False, split: str = "validation", patience: int = 9
+    folder: Path, probs: list[list[float]], *, resume: bool | str = False, split: str = "validation", patience: int = 9
 ) -> SupervisedTrainer:
     """Train five epochs; in epoch e two positives and two negatives are validated to have the e-th `probs`."""
     torch.manual_seed(1)
@@ -108,18 +108,19 @@ def make_trainer(
 
     CurriculumHandler(network, optimizer, STAGES).attach(trainer)
     BestModelHandler(evaluator, network, folder / "model.pt", patience=patience).attach(trainer)
+    origin: dict[str, Any] = {"version": "9", "settings": {}}
     OperatingPointHandler(
         metric,
         folder / "model.pt",
         folder / "operating_point.json",
         split=split,
-        origin={"version": "9", "settings": {}},
+        origin=origin,
     ).attach(trainer)
     TrainingCurvesHandler(evaluator, folder).attach(trainer)
     objects: Any = {"network": network, "optimizer": optimizer}
     history = folder / "history.csv"
     MilestonesHandler(evaluator, objects, stages=STAGES, folder=folder / "milestones", history=history,
-                      metric=metric).attach(trainer)  # fmt: skip
+                      metric=metric, origin={"split": split, **origin}).attach(trainer)  # fmt: skip
     TrainingCheckpointHandler(folder / "training.pt", objects, resume=resume).attach(trainer)
     return trainer
 
@@ -189,6 +190,39 @@ def test_training_that_ends_early_leaves_its_last_stage(tmp_path: Path) -> None:
     rows = read_summary(tmp_path)
     assert {name: row["epoch"] for name, row in rows.items() if name.startswith("stage")} == {
         "stage1.pt": "1", "stage2.pt": "2"}  # fmt: skip
+
+
+def test_milestones_and_an_earlier_model_have_their_own_thresholds(tmp_path: Path) -> None:
+    make_trainer(tmp_path, PROBS).run()
+    of_milestone = tmp_path / "milestones" / "best_auc.operating_point.json"
+    assert read_operating_point(of_milestone, tmp_path / "milestones" / "best_auc.pt").threshold == pytest.approx(0.55)
+    earlier = (tmp_path / "operating_point.json").read_text()
+    make_trainer(tmp_path, [PROBS[2]] * 5).run()
+    assert (tmp_path / "operating_point.previous.json").read_text() == earlier
+    read_operating_point(tmp_path / "operating_point.previous.json", tmp_path / "model.previous.pt")
+    read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt")
+
+
+def test_resumed_training_mends_a_threshold_that_a_kill_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = OperatingPoint.write
+
+    def write_or_die(point: OperatingPoint, path: Path) -> None:
+        if point.threshold == pytest.approx(0.55):  # of the third epoch, whose model is written by then
+            raise KeyboardInterrupt
+        write(point, path)
+
+    monkeypatch.setattr(OperatingPoint, "write", write_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(tmp_path, PROBS).run()
+    monkeypatch.undo()
+    with pytest.raises(RefusedError, match="operating_point_of_other_weights"):
+        read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt")
+    make_trainer(tmp_path, PROBS, resume="auto").run()
+    assert read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt").threshold == pytest.approx(
+        0.55
+    )
 
 
 def test_threshold_is_never_chosen_on_the_test_fold(tmp_path: Path) -> None:

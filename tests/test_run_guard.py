@@ -10,8 +10,9 @@ import pytest
 from conftest import BRATS, ROOT, run_bundle
 from monai.bundle import ConfigParser
 
-from custom_transforms.refusal import RefusedError
-from custom_transforms.run_guard import guard_run, print_root_cause, refuse_unknown_ids
+from custom_transforms.interruption import ADVICE, INTERRUPTION, InterruptedRunError
+from custom_transforms.refusal import NotFiniteError, RefusedError, SomeRefusedError
+from custom_transforms.run_guard import end_run, guard_run, refuse_unknown_ids
 
 TRAIN = str(BRATS / "configs" / "train.json")
 
@@ -60,7 +61,7 @@ def test_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path
 )
 def test_mistake_ends_in_one_clear_line(options: dict[str, object], line: str) -> None:
     result = run_bundle("training", "train", **options)
-    assert result.returncode != 0
+    assert result.returncode == 3
     assert result.stderr.strip().splitlines()[-1].startswith(line)
     assert "Traceback" not in result.stderr
 
@@ -74,11 +75,11 @@ def test_error_in_a_worker_ends_in_one_clear_line(phantoms: Path, tmp_path: Path
     broken["training"][1]["image"][2] = "none_t1ce.nii.gz"
     (folder / "data_list.json").write_text(json.dumps(broken))
     result = run_bundle("training", "train", "smoke", bundle_root=BRATS, dataset_dir=folder, num_workers=1)
-    assert result.returncode != 0
-    assert (
-        result.stderr.strip().splitlines()[-1]
-        == "missing_file: none_t1ce.nii.gz: expected a NIfTI file, got no such file"
-    )
+    assert result.returncode == 3
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("refused_studies: ")
+    assert "got 1, the first: missing_file: " in last
+    assert broken["training"][1]["case"] in last
 
 
 def test_args_file_is_checked_too(tmp_path: Path) -> None:
@@ -93,6 +94,8 @@ def test_args_file_is_checked_too(tmp_path: Path) -> None:
     "cause",
     [
         OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError(errno.EFBIG, "File too large"),
         OSError("102400 requested and 76768 written"),  # of numpy.save
         RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 270400 vs 270296"),  # of torch.save
         RuntimeError("Caught OSError in DataLoader worker process 0.\nOSError: [Errno 28] No space left on device"),
@@ -101,12 +104,35 @@ def test_args_file_is_checked_too(tmp_path: Path) -> None:
 def test_full_disk_ends_in_one_clear_line(cause: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     error = RuntimeError("Failed to evaluate ConfigExpression")
     error.__cause__ = cause
-    print_root_cause(RuntimeError, error, None)
-    assert capsys.readouterr().err.startswith("disk_full: output: expected room for what is written, got none")
+    with pytest.raises(SystemExit) as ending:
+        end_run(RuntimeError, error, None)
+    assert ending.value.code == 3
+    assert capsys.readouterr().err.strip().startswith("disk_full: output: expected room for what is written, got none")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RefusedError("a: b: expected c, got d"), 3),
+        (SomeRefusedError("a: b: expected c, got d"), 2),
+        (NotFiniteError("a: b: expected c, got d"), 70),
+        (InterruptedRunError(ADVICE), 75),
+        (RuntimeError("DataLoader worker (pid(s) 7) is killed by signal: Terminated. "), 75),  # it got the signal first
+    ],
+)
+def test_exit_status_tells_what_to_do_next(
+    error: BaseException, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(INTERRUPTION, "asked", isinstance(error, InterruptedRunError))
+    with pytest.raises(SystemExit) as ending:
+        end_run(type(error), error, None)
+    assert ending.value.code == status
+    line = ADVICE if status == 75 else str(error)
+    assert capsys.readouterr().err.strip().splitlines()[-1] == line
 
 
 def test_foreign_error_keeps_its_traceback(phantoms: Path, tmp_path: Path) -> None:
     options = {"bundle_root": BRATS, "dataset_dir": phantoms, "cache_dir": tmp_path, "num_workers": 0}
     result = run_bundle("training", "train", "smoke", **options, learning_rate="$1 / 0")
-    assert result.returncode != 0
+    assert result.returncode == 1
     assert "ZeroDivisionError" in result.stderr

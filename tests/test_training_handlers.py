@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 from custom_transforms.best_model import BestModelHandler
 from custom_transforms.gradient_clip import GradientClipHandler
 from custom_transforms.load_weights import StrictCheckpointLoader
+from custom_transforms.newest_checkpoint import newest_checkpoint
 from custom_transforms.prepared_volumes import PreparedVolumes
 from custom_transforms.refusal import RefusedError
 from custom_transforms.require_data import require_data
@@ -107,7 +109,7 @@ def test_training_without_a_score_does_not_pass_for_finished(tmp_path: Path, sco
     assert not (tmp_path / "model.pt").exists()
 
 
-def resumable(folder: Path, *, resume: bool, max_epochs: int = 5) -> tuple[Any, torch.nn.Module]:
+def resumable(folder: Path, *, resume: bool | str, max_epochs: int = 5) -> tuple[Any, torch.nn.Module]:
     network, evaluator = line(), Scores([0.1, 0.6, 0.2, 0.5, 0.4])
     keep = BestModelHandler(evaluator, network, folder / "model.pt", patience=99)  # type: ignore[arg-type]
     trainer = trainer_with(network, evaluator, keep, max_epochs=max_epochs)
@@ -147,6 +149,85 @@ def test_resume_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
     TrainingCheckpointHandler(tmp_path / "training.pt", {"network": other.network}, resume=True).attach(other)
     with pytest.raises(RefusedError, match="checkpoint_mismatch"):
         other.run()
+    with pytest.raises(ValueError, match="resume to be one of false, true, auto, got maybe"):
+        TrainingCheckpointHandler(tmp_path / "training.pt", {}, resume="maybe")
+
+
+def damage(path: Path) -> None:
+    """Change one byte of a weight, which torch itself would not notice."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        entry = next(entry for entry in archive.infolist() if "/data/" in entry.filename)
+    extra = int.from_bytes(content[entry.header_offset + 28 : entry.header_offset + 30], "little")
+    content[entry.header_offset + 30 + len(entry.filename) + extra] ^= 1
+    path.write_bytes(content)
+
+
+def test_auto_takes_the_newest_whole_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole, expected = resumable(tmp_path / "whole", resume=False)
+    whole.run()
+    parts = tmp_path / "parts"
+    stopped_after(resumable(parts, resume="auto")[0], 3).run()  # there is none: it starts
+    damage(parts / "training.pt")
+    with pytest.raises(RefusedError, match="damaged_checkpoint: training.pt: .* got another checksum"):
+        resumable(parts, resume="true")[0].run()
+    again, found = resumable(parts, resume="auto")
+    epochs: list[int] = []
+    again.add_event_handler(Events.EPOCH_STARTED, lambda engine: epochs.append(engine.state.epoch))
+    stopped_after(again, 3).run()
+    assert "damaged_checkpoint: training.pt" in caplog.text
+    assert epochs == [3]
+    assert [newest_checkpoint(parts / name, fall_back=False).state["trainer"]["iteration"] for name in FILES] == [6, 4]  # type: ignore[union-attr]
+    last, found = resumable(parts, resume="auto")
+    last.run()
+    assert torch.equal(found.weight, expected.weight)
+    for name in FILES:
+        (parts / name).write_bytes(b"PK")
+    anew, found = resumable(parts, resume="auto")
+    anew.run()
+    assert torch.equal(found.weight, expected.weight)
+
+
+FILES = ("training.pt", "training.previous.pt")
+
+
+def test_training_that_has_ended_is_left_as_it_is_by_auto(tmp_path: Path) -> None:
+    resumable(tmp_path, resume=False)[0].run()
+    before = (tmp_path / "training.pt").read_bytes()
+    trainer, _ = resumable(tmp_path, resume="auto")
+    epochs: list[int] = []
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: epochs.append(engine.state.epoch))
+    trainer.run()
+    assert epochs == []
+    assert (tmp_path / "training.pt").read_bytes() == before
+
+
+def test_new_training_never_falls_back_to_an_earlier_one(tmp_path: Path) -> None:
+    resumable(tmp_path, resume=False)[0].run()
+    stopped_after(resumable(tmp_path, resume=False)[0], 1).run()
+    damage(tmp_path / "training.pt")
+    trainer, _ = resumable(tmp_path, resume="auto")
+    epochs: list[int] = []
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: epochs.append(engine.state.epoch))
+    trainer.run()
+    assert epochs[0] == 1
+
+
+def test_other_data_than_the_checkpoints_are_refused(tmp_path: Path) -> None:
+    stopped_after(resumable(tmp_path, resume=False)[0], 2).run()
+    trainer, _ = resumable(tmp_path, resume=True)
+    trainer.state.epoch_length = 7
+    with pytest.raises(RefusedError, match="other_data: training.pt: expected 2 steps an epoch as in it, got 7"):
+        trainer.run()
+
+
+def test_room_for_checkpoints_is_asked_for_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custom_transforms.resources.free_disk_bytes", lambda folder: 10)
+    with pytest.raises(RefusedError, match="too_little_disk: "):
+        resumable(tmp_path, resume=False)[0].run()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_gradient_is_clipped_before_the_step() -> None:

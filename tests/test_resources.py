@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from custom_transforms import resources
+from custom_transforms.refusal import RefusedError
+from custom_transforms.resources import PeakMemory, available_memory_bytes, readable_size, require_disk, require_memory
+
+
+def machine(folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.setattr(resources, "PROCESSES", folder / "proc")
+    monkeypatch.setattr(resources, "CGROUP", folder / "cgroup")
+
+
+MEMINFO = "MemTotal: 9000 kB\nMemAvailable:    4000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected_bytes"),
+    [
+        ({}, None),
+        ({"proc/meminfo": MEMINFO}, 4_096_000),
+        ({"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/\n", "cgroup/memory.max": "max\n"}, 4_096_000),
+        (
+            {"proc/self/cgroup": "0::/job/step\n", "cgroup/job/memory.max": "3000", "cgroup/job/memory.current": "2500",
+             "cgroup/job/memory.stat": "anon 9\ninactive_file 200\nactive_file 100\n"},
+            800,
+        ),
+        (
+            {"proc/meminfo": MEMINFO, "proc/self/cgroup": "4:cpu:/x\n5:memory:/job\n",
+             "cgroup/memory/job/memory.limit_in_bytes": "1000", "cgroup/memory/job/memory.usage_in_bytes": "900"},
+            100,
+        ),
+    ],
+)  # fmt: skip
+def test_least_of_machine_and_job_is_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected_bytes: int | None
+) -> None:
+    machine(tmp_path, monkeypatch, files)
+    assert available_memory_bytes() == expected_bytes
+
+
+def test_too_little_is_refused_and_the_unknown_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_disk(tmp_path / "not" / "yet", 1)
+    with pytest.raises(RefusedError, match=r"too_little_disk: yet: expected 1e\+06 TB of free disk, got "):
+        require_disk(tmp_path / "not" / "yet", 1e18)
+    machine(tmp_path, monkeypatch, {"proc/meminfo": MEMINFO})
+    with pytest.raises(RefusedError, match="too_little_memory: 2 workers: expected 5 MB of free memory .*, got 4.1 MB"):
+        require_memory(5e6, of="2 workers")
+    machine(tmp_path / "silent", monkeypatch, {})
+    require_memory(1e18, of="2 workers")
+
+
+def test_peak_is_measured_though_the_memory_is_given_back() -> None:
+    bytes(bytearray(b"x") * 80_000_000)
+    peak = PeakMemory()
+    bytes(bytearray(b"x") * 30_000_000)
+    grown = peak.grown_bytes()
+    if not Path("/proc/self/status").is_file() or os.name != "posix":
+        assert grown is None
+    else:
+        assert grown is not None
+        assert 25e6 < grown < 75e6
+
+
+def test_sizes_are_written_for_people() -> None:
+    assert [readable_size(size) for size in (0, 999, 12_345, 7.6e8, 1.23e12)] == [
+        "0 kB", "0.999 kB", "12.3 kB", "760 MB", "1.23 TB"]  # fmt: skip
