@@ -24,6 +24,7 @@ from custom_transforms.choose_threshold import OperatingPointHandler
 from custom_transforms.newest_checkpoint import read_checkpoint
 from custom_transforms.operating_point import read_operating_point
 from custom_transforms.refusal import RefusedError
+from custom_transforms.safe_weights import read_weights
 from custom_transforms.training_checkpoint import TrainingCheckpointHandler
 
 EPOCHS = 10_000  # more than anybody waits for
@@ -93,6 +94,10 @@ def refusal_of_point(folder: Path) -> str:
     return ""
 
 
+def sorted_values(weights: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    return [weights[name] for name in sorted(weights)]
+
+
 def test_killed_at_any_moment_newest_checkpoint_and_best_model_load(tmp_path: Path) -> None:
     wait = random.Random(88)
     epochs, told = [0], set()
@@ -103,6 +108,8 @@ def test_killed_at_any_moment_newest_checkpoint_and_best_model_load(tmp_path: Pa
         newest, best = tmp_path / "training.pt", tmp_path / "model.pt"
         epochs.append(read_checkpoint(newest)["trainer"]["iteration"])
         assert set(torch.load(best, weights_only=True)) == set(read_checkpoint(newest)["network"])
+        if (twin := best.with_suffix(".safetensors")).exists():  # never one of another model
+            assert all(map(torch.equal, sorted_values(read_weights(twin)), sorted_values(read_weights(best))))
         told.add(refusal_of_point(tmp_path))
     assert told <= {"", "operating_point_of_other_weights"}  # killed between the two files: said, not passed over
     assert epochs == sorted(set(epochs))  # every process went on from what the one before had left
