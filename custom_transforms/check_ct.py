@@ -11,7 +11,7 @@ from custom_transforms.fit_study import FitStudy
 from custom_transforms.identifying import shown_name
 from custom_transforms.orientation import to_axes
 from custom_transforms.plausible_head import LIMITS, HeadLimits, check_head
-from custom_transforms.refusal import RefusedError
+from custom_transforms.refusal import WARNING, RefusedError
 
 
 def check_ct(path: Path, *, series: int | None = None, limits: HeadLimits = LIMITS) -> FitStudy:
@@ -32,4 +32,6 @@ def check_ct(path: Path, *, series: int | None = None, limits: HeadLimits = LIMI
         check_head(voxels.transpose(2, 1, 0), pixel_mm, volume.slice_positions_mm, limits, ".")
     except RefusedError as error:
         raise error.renamed("." if path.is_dir() else shown_name(path.name, path)) from None
-    return FitStudy(*to_axes(voxels, affine, "RAS"), notes=volume.notes)
+    warnings = tuple(note.removeprefix(WARNING) for note in volume.notes if note.startswith(WARNING))
+    notes = tuple(note for note in volume.notes if not note.startswith(WARNING))
+    return FitStudy(*to_axes(voxels, affine, "RAS"), warnings=warnings, notes=notes)

@@ -76,6 +76,14 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+WARNING = "warning: "
+
+
+def warning(text: str) -> str:
+    """Mark a note as one that a person should look at: what only a heuristic can see."""
+    return WARNING + text
+
+
 def last_line(error: BaseException) -> str:
     """Take the last line of an error's text, where libraries put the cause; its type where there is no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -13,7 +13,7 @@ LARGEST_COUNT = 20_000  # files of a folder; a study has some thousand at most
 def files_below(folder: Path) -> list[Path]:
     """List the files of a folder and its sub-folders, in the order of their paths.
 
-    Names that begin with a dot and `DICOMDIR` are passed over. Links to what lies inside are passed over too: what they
+    Names that begin with a dot are passed over. Links to what lies inside are passed over too: what they
     point to is listed itself.
 
     Raises:
@@ -30,7 +30,7 @@ def files_below(folder: Path) -> list[Path]:
                 waiting.append(Path(entry.path))
             elif not entry.is_file(follow_symlinks=False):
                 raise RefusedError.of("unreadable_file", name, expected="a file", got="a pipe, socket or device")
-            elif entry.name != "DICOMDIR":
+            else:
                 files.append(Path(entry.path))
             if len(files) + len(waiting) > LARGEST_COUNT:
                 raise RefusedError.of("too_many_files", ".", expected=f"at most {LARGEST_COUNT} files", got="more")

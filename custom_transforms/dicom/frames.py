@@ -14,6 +14,8 @@ from custom_transforms.refusal import RefusedError
 
 UNIT_TOLERANCE = 1e-3  # of direction cosines, which are stored with 6 digits or more
 LARGEST_SIDE = 4096  # pixels; CT has 512, at most 2048
+LARGEST_SPACING_MM = 20.0  # of pixels; CT has 0.2 to 2
+FARTHEST_MM = 1e5  # from the origin of the frame of reference, which lies in or near the scanner
 # Functional groups that say something of geometry, values or kind (PS3.3 A.38.1.4, CT)
 GROUPS = [
     "PlanePositionSequence",
@@ -97,12 +99,16 @@ def parse_slice(source: FileDataset, tags: Tags, frame: int) -> CtSlice:
     if not all(2 <= side <= LARGEST_SIDE for side in shape):
         raise RefusedError.of("bad_tag", tags.file, expected=f"2 to {LARGEST_SIDE} rows and columns", got=f"{shape}")
     spacing = np.array(tags.required("PixelSpacing", 2))
-    if (spacing <= 0).any():
-        raise RefusedError.of("bad_tag", tags.file, expected="PixelSpacing above 0 mm", got="0 or less")
+    if (spacing <= 0).any() or (spacing > LARGEST_SPACING_MM).any():
+        expected = f"PixelSpacing above 0 and up to {LARGEST_SPACING_MM:g} mm"
+        raise RefusedError.of("bad_tag", tags.file, expected=expected, got="another")
     directions = np.array(tags.required("ImageOrientationPatient", 6)).reshape(2, 3)
     if np.abs(directions @ directions.T - np.eye(2)).max() > UNIT_TOLERANCE:
         expected = "two unit vectors at a right angle in ImageOrientationPatient"
         raise RefusedError.of("bad_tag", tags.file, expected=expected, got="others")
     position = np.array(tags.required("ImagePositionPatient", 3))
+    if np.abs(position).max() > FARTHEST_MM:
+        expected = f"ImagePositionPatient within {FARTHEST_MM:g} mm"
+        raise RefusedError.of("bad_tag", tags.file, expected=expected, got="farther")
     (thickness,) = tags.numbers("SliceThickness") or (np.nan,)
     return CtSlice(source, frame, tags, position, directions, spacing, shape, thickness if thickness > 0 else np.nan)

@@ -19,6 +19,7 @@ LARGEST_TILT_DEGREES = 35.0  # gantries tilt up to 30
 SAME_POSITION_MM = 0.05  # below any slice step; positions of one slice differ by rounding only
 SAME_THICKNESS = 0.1  # relative; thicknesses of one slab differ by rounding only
 MISSING = 1.5  # of the usual step: half way between a step and a step with one slice missing
+WIDEST_GAP = 1.8  # of the thickness; head CT is taken without gaps, or with small ones
 UNEVEN = 0.02  # of the median step: beyond rounding
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
@@ -122,6 +123,11 @@ def _check_gaps(positions_mm: Floats, thickness_mm: Floats, name: str) -> None:
     slab = np.concatenate([[0], np.cumsum(thick - thin > SAME_THICKNESS * thick)])
     usual = np.array([_usual_step(steps[(slab[1:] == one) & (slab[:-1] == one)]) for one in range(slab[-1] + 1)])
     usual = np.where(np.isnan(usual), [thickness_mm[slab == one][0] for one in range(len(usual))], usual)
+    for one, step_mm in enumerate(usual):
+        known = thickness_mm[(slab == one) & ~np.isnan(thickness_mm)]
+        if known.size and step_mm > WIDEST_GAP * known[0]:  # every second slice lost makes 2
+            expected = f"steps up to {WIDEST_GAP:g} times the slice thickness of {known[0]:.2f} mm"
+            raise RefusedError.of("missing_slice", name, expected=expected, got=f"{step_mm:.2f} mm")
     expected_mm = (usual[slab[1:]] + usual[slab[:-1]]) / 2
     for index in np.flatnonzero(steps > MISSING * expected_mm):
         got = f"{steps[index]:.2f} mm between slices {index} and {index + 1} from the feet"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
 
 from custom_transforms.dicom.beginning import looks_like_dicom
+from custom_transforms.dicom.directory import check_directories, is_directory
 from custom_transforms.refusal import RefusedError
 from custom_transforms.study_files import files_below
 
@@ -17,7 +20,7 @@ LARGE_ELEMENT = 4096  # bytes; of the tags below only pixels are longer, and the
 LARGEST_INFLATED = 1 << 30  # bytes; an enhanced head CT of 1000 frames has half of it
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 
-# Names, dates and descriptions are not read at all: what is not in memory cannot reach a log.
+# Of names and dates only what tells patients apart is read, and hashed; what is not in memory cannot reach a log.
 READ_TAGS = [
     "SpecificCharacterSet",
     "ImageType",
@@ -25,6 +28,8 @@ READ_TAGS = [
     "SOPInstanceUID",
     "Modality",
     "PatientID",
+    "PatientName",
+    "PatientBirthDate",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "FrameOfReferenceUID",
@@ -72,16 +77,19 @@ def read_headers(path: Path) -> tuple[list[FileDataset], list[str]]:
     Raises:
         RefusedError: no DICOM file, too many files, or one that ought to be DICOM and cannot be read.
     """
-    files = {path: path.name}
+    files, warnings = {path: path.name}, []
     if path.is_dir():
-        files = {file: file.relative_to(path).as_posix() for file in files_below(path)}
+        below = files_below(path)
+        warnings = check_directories(path, below)
+        files = {file: file.relative_to(path).as_posix() for file in below if not is_directory(file)}
     kept = {file: name for file, name in files.items() if _is_dicom(file, name)}
+    _check_lost(kept, files)
     if not kept:
         name = "." if path.is_dir() else path.name
         raise RefusedError.of("not_dicom", name, expected="a DICOM file", got=f"none in {len(files)} files")
     others = len(files) - len(kept)
     headers = [read_header(file, name) for file, name in kept.items()]
-    return headers, [f"{others} files that are not DICOM left out"] * (others > 0)
+    return headers, [*warnings, *[f"{others} files that are not DICOM left out"] * (others > 0)]
 
 
 def read_header(file: Path, name: str) -> FileDataset:
@@ -107,6 +115,15 @@ def read_header(file: Path, name: str) -> FileDataset:
         raise RefusedError.of("unreadable_file", name, expected="a whole DICOM file", got="damage") from None
     source.name_in_study = name
     return source
+
+
+def _check_lost(kept: Mapping[Path, str], files: Mapping[Path, str]) -> None:
+    """Refuse a file that is no DICOM and whose name is that of an image but for numbers: a lost slice."""
+    image_names = {re.sub(r"\d+", "0", name) for name in kept.values()}
+    for name in sorted(set(files.values()) - set(kept.values())):
+        if re.search(r"\d", name) and re.sub(r"\d+", "0", name) in image_names:
+            expected = "a DICOM file, as the others of such a name"
+            raise RefusedError.of("unreadable_file", name, expected=expected, got="something else")
 
 
 def _first_bytes(file: Path, count: int) -> bytes:

@@ -39,8 +39,7 @@ def original_slices(sources: Sequence[FileDataset], name: str) -> tuple[list[CtS
     planes = [(source, frame, tags) for source in sources for frame, tags in enumerate(frame_tags(source))]
     roots = [Tags(tags.file, (source,)) for source, _, tags in planes]
     _check_modality(roots, name)
-    if len({root.hashed("PatientID") for root in roots} - {""}) > 1:
-        raise RefusedError.of("several_patients", name, expected="files of one patient", got="several PatientID")
+    _check_patient(roots, name)
     kinds = [_kind(root, tags) for root, (_, _, tags) in zip(roots, planes, strict=True)]
     kept = [plane for plane, kind in zip(planes, kinds, strict=True) if not kind]
     left_out = Counter(kind for kind in kinds if kind)
@@ -86,6 +85,17 @@ def _check_modality(roots: Sequence[Tags], name: str) -> None:
         raise RefusedError.of("wrong_modality", name, expected="CT", got=found or "no modality")
     if any("CT" in modalities and len(modalities) > 1 for modalities in by_series.values()):
         raise RefusedError.of("wrong_modality", name, expected="CT in all of a series", got="others in it")
+
+
+def _check_patient(roots: Sequence[Tags], name: str) -> None:
+    """Refuse images of several patients: by their ids, else by names and birth dates, which are spelt in many ways."""
+    for keywords in (("PatientID",), ("PatientName", "PatientBirthDate")):
+        found = {tuple(root.hashed(keyword) for keyword in keywords) for root in roots}
+        found = {values for values in found if values[0]}
+        if len(found) > 1:
+            raise RefusedError.of("several_patients", name, expected="files of one patient", got="of several")
+        if found:
+            return
 
 
 def _is_code(word: str) -> bool:

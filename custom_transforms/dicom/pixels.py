@@ -19,6 +19,7 @@ Stored: TypeAlias = NDArray[np.integer[Any]]
 
 AIR_HU = -1024.0  # lowest value of the usual 12-bit CT scale: what padding becomes
 TISSUE_HU = (-500.0, 2000.0)  # padding in between could be taken for the patient, or the patient for padding
+LARGEST_SLOPE, LARGEST_INTERCEPT = 1e3, 1e5  # HU; CT has 1, or some hundredths, and 0 or -1024
 LARGEST_VOLUME = 1 << 30  # voxels; a whole-body CT of 2000 slices has half of it
 # Implicit and explicit little endian, deflated, explicit big endian (PS3.5 A.1-A.3, A.5); bare files have no UID.
 NATIVE = {"": "<", "1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.1.99": "<"}
@@ -105,8 +106,9 @@ def _raw_bytes(source: FileDataset, file: str) -> bytes:
 def _scale(tags: Tags) -> tuple[float, float]:
     (slope,) = tags.required("RescaleSlope")
     (intercept,) = tags.required("RescaleIntercept")
-    if slope == 0:
-        raise RefusedError.of("bad_tag", tags.file, expected="RescaleSlope other than 0", got="0")
+    if not 0 < abs(slope) <= LARGEST_SLOPE or abs(intercept) > LARGEST_INTERCEPT:
+        expected = f"RescaleSlope other than 0, up to {LARGEST_SLOPE:g}, RescaleIntercept up to {LARGEST_INTERCEPT:g}"
+        raise RefusedError.of("bad_tag", tags.file, expected=expected, got="others")
     if tags.word("RescaleType") not in ("", "HU", "US"):  # PS3.3 C.11.1.1.2; US is unspecified
         raise RefusedError.of("not_hounsfield", tags.file, expected="Hounsfield units", got="another RescaleType")
     return slope, intercept

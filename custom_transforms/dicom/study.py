@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from custom_transforms.dicom.originals import is_lossy, original_slices
 from custom_transforms.dicom.pixels import hounsfield
 from custom_transforms.dicom.series import choose_series
 from custom_transforms.dicom.tags import silent_pydicom
-from custom_transforms.refusal import RefusedError
+from custom_transforms.refusal import RefusedError, warning
 
 
 def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float32], Geometry, list[str]]:
@@ -40,7 +41,17 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
         planes, positions_mm, hu, copies = _without_copies(planes, positions_mm, hu)
         geometry = place(planes, positions_mm, name)
     lossy = ["lossy compression"] * any(is_lossy(plane) for plane in planes)
-    return hu, geometry, [*notes, *left_out, *others, *copies, *geometry.notes, *lossy]
+    return hu, geometry, [*notes, *left_out, *others, *copies, *geometry.notes, *lossy, *_skipped_numbers(planes)]
+
+
+def _skipped_numbers(planes: Sequence[CtSlice]) -> list[str]:
+    """Warn where instance numbers go evenly, but not one by one: positions of overlapping slices do not tell."""
+    words = [plane.tags.word("InstanceNumber") for plane in planes]
+    if not all(word.isdecimal() and len(word) < 10 for word in words):
+        return []
+    steps = np.unique(np.diff([int(word) for word in words]))
+    skipped = len(words) > 2 and len(steps) == 1 and abs(steps[0]) > 1
+    return [warning(f"instance numbers go in steps of {abs(steps[0])}: slices may be missing")] * skipped
 
 
 def _without_copies(
