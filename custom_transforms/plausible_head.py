@@ -82,7 +82,12 @@ def check_head(
     ]:
         if not low <= value <= high:
             expected = f"{what} of {low:g} to {high:g} mm"
-            raise RefusedError.of("implausible_spacing", name, expected=expected, got=f"{value:.2f}")
+            raise RefusedError.of(
+                "implausible_spacing",
+                name,
+                expected=expected,
+                got="a single slice" if np.isnan(value) else f"{value:.2f}",
+            )
     stride = max(1, round(GRID_MM / float(pixel_mm.min())))
     coarse = hu[:, ::stride, ::stride]
     inside = inside_skull(coarse, CLOSING_MM / (stride * float(pixel_mm.max())))

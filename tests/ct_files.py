@@ -10,7 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
@@ -66,10 +66,14 @@ def spoil(image: Dataset, **tags: object) -> None:
 def save(image: Dataset, file: Path) -> Path:
     """Write a dataset as it is, right or wrong."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    if int(pydicom.__version_info__[0]) >= 3:
+    syntax = image.file_meta.TransferSyntaxUID
+    little_endian, implicit = syntax != ExplicitVRBigEndian, syntax == ImplicitVRLittleEndian
+    if int(pydicom.__version_info__[0]) >= 3 and little_endian:
         image.save_as(file, enforce_file_format=True)
+    elif int(pydicom.__version_info__[0]) >= 3:
+        pydicom.dcmwrite(file, image, implicit_vr=False, little_endian=False, force_encoding=True)
     else:
-        image.is_little_endian, image.is_implicit_VR = True, False
+        image.is_little_endian, image.is_implicit_VR = little_endian, implicit
         image.save_as(file, write_like_original=False)
     return file
 

@@ -88,14 +88,12 @@ def _check_modality(roots: Sequence[Tags], name: str) -> None:
 
 
 def _check_patient(roots: Sequence[Tags], name: str) -> None:
-    """Refuse images of several patients: by their ids, else by names and birth dates, which are spelt in many ways."""
-    for keywords in (("PatientID",), ("PatientName", "PatientBirthDate")):
-        found = {tuple(root.hashed(keyword) for keyword in keywords) for root in roots}
-        found = {values for values in found if values[0]}
-        if len(found) > 1:
-            raise RefusedError.of("several_patients", name, expected="files of one patient", got="of several")
-        if found:
-            return
+    """Refuse images of several patients: by their ids, and where one is missing, by names and birth dates."""
+    ids = {root.hashed("PatientID") for root in roots}
+    people = {(root.hashed("PatientName"), root.hashed("PatientBirthDate")) for root in roots}
+    several = len(ids - {""}) > 1 or ("" in ids and len({person for person in people if person[0]}) > 1)
+    if several:
+        raise RefusedError.of("several_patients", name, expected="files of one patient", got="of several")
 
 
 def _is_code(word: str) -> bool:

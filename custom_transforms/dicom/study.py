@@ -50,8 +50,9 @@ def _skipped_numbers(planes: Sequence[CtSlice]) -> list[str]:
     if not all(word.isdecimal() and len(word) < 10 for word in words):
         return []
     steps = np.unique(np.diff([int(word) for word in words]))
-    skipped = len(words) > 2 and len(steps) == 1 and abs(steps[0]) > 1
-    return [warning(f"instance numbers go in steps of {abs(steps[0])}: slices may be missing")] * skipped
+    if len(words) < 3 or len(steps) > 1 or abs(steps[0]) < 2:
+        return []
+    return [warning(f"instance numbers go in steps of {abs(steps[0])}: slices may be missing")]
 
 
 def _without_copies(
