@@ -61,8 +61,10 @@ def _brats_studies(folder: Path) -> list[Path]:
     images = [file for file in files if file.name.lower().endswith(NIFTI)]
     if images:
         return images if all(_is_stack(file) for file in images) else []
-    found = []
+    found: list[Path] = []
     for child in folders:
+        if child.name.lower().startswith("labels"):  # labelsTr of the Medical Segmentation Decathlon
+            continue
         deeper = [] if child.is_symlink() else _brats_studies(child)
         found += deeper or [child] * any(child.glob("*.nii*"))
     return found

@@ -93,7 +93,8 @@ def test_a_patient_of_brats_is_a_folder_of_3d_files_or_a_4d_file(tmp_path: Path,
     for part in ("t1", "t2"):
         for patient in ("HGG/p2", "HGG/p1", "LGG/p3"):
             nifti(tmp_path / "brats" / patient / f"{part}{ending}")
-        nifti(tmp_path / "msd" / f"{part}{ending}", 2, 2, 2, 4)
+        nifti(tmp_path / "msd" / "imagesTr" / f"{part}{ending}", 2, 2, 2, 4)
+        nifti(tmp_path / "msd" / "labelsTr" / f"{part}{ending}", 2, 2, 2)
     assert names(tmp_path / "brats", "brats") == ["HGG/p1", "HGG/p2", "LGG/p3"]
     assert names(tmp_path / "brats" / "HGG" / "p1", "brats") == ["."]
-    assert names(tmp_path / "msd", "brats") == [f"t1{ending}", f"t2{ending}"]
+    assert names(tmp_path / "msd", "brats") == [f"imagesTr/t1{ending}", f"imagesTr/t2{ending}"]
