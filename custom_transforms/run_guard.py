@@ -31,6 +31,7 @@ DISK_FULL_LINE = "disk_full: output: expected room for what is written, got none
 WORKER_ENDED = re.compile("DataLoader worker .* killed by signal: Terminated")  # so a scheduler wants the run to end
 OWN_OPTIONS = {*inspect.signature(monai.bundle.run).parameters, *TRACKING_KEYS}
 KEYS_OF_ANY_COMPONENT = ("_disabled_", "_desc_", "_mode_", "_requires_")
+WORDS_UNDERSTOOD = ("resume", "_disabled_")  # options for which the words true and false are as good as the values
 
 
 def guard_run(bundle_root: str) -> None:
@@ -45,7 +46,8 @@ def guard_run(bundle_root: str) -> None:
         bundle_root: folder that holds `configs`.
 
     Raises:
-        RefusedError: an option names nothing in the config, or `bundle_root` has no `configs`.
+        RefusedError: an option names nothing in the config, or is the word `true` or `false`; or `bundle_root` has no
+            `configs`.
     """
     main = getattr(sys.modules["__main__"], "__spec__", None)
     if main is None or main.name != "monai.bundle.__main__" or sys.argv[1:2] != ["run"]:
@@ -56,6 +58,7 @@ def guard_run(bundle_root: str) -> None:
     if args_file := options.get("args_file"):
         options = {**ConfigParser.load_config_file(str(args_file)), **options}
     refuse_unknown_ids(options)
+    refuse_words_for_truth(options)
     if not (Path(bundle_root) / "configs").is_dir():
         expected = "--bundle_root to name the folder that holds configs/"
         raise RefusedError.of("wrong_bundle_root", str(bundle_root), expected=expected, got="a folder without it")
@@ -78,6 +81,18 @@ def refuse_unknown_ids(options: dict[str, object]) -> None:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean --{close[0]}?)" if close else ""
             raise RefusedError.of("unknown_option", f"--{option}", expected=f"an id of the config{hint}", got="none")
+
+
+def refuse_words_for_truth(options: dict[str, object]) -> None:
+    """Refuse `--option false`: Fire hands it on as a word, and any word counts as true.
+
+    Args:
+        options: of the command line.
+    """
+    for option, given in options.items():
+        value = DefaultParseValue(given) if isinstance(given, str) else given
+        if isinstance(value, str) and value.lower() in ("true", "false") and not option.endswith(WORDS_UNDERSTOOD):
+            raise RefusedError.of("word_for_truth", f"--{option}", expected="True or False, capitalised", got=value)
 
 
 def end_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 
 from custom_transforms.interruption import ADVICE, INTERRUPTION, InterruptedRunError
 from custom_transforms.refusal import NotFiniteError, RefusedError, SomeRefusedError
-from custom_transforms.run_guard import end_run, guard_run, refuse_unknown_ids
+from custom_transforms.run_guard import end_run, guard_run, refuse_unknown_ids, refuse_words_for_truth
 
 TRAIN = str(BRATS / "configs" / "train.json")
 
@@ -37,6 +37,21 @@ def test_known_options_pass(option: str) -> None:
 def test_misspelt_option_is_refused_with_the_nearest_name(option: str, hint: str) -> None:
     with pytest.raises(RefusedError, match=f"unknown_option: --{option}: .*{hint}"):
         refuse_unknown_ids({"config_file": TRAIN, option: 1})
+
+
+@pytest.mark.parametrize("word", ["false", "true", "FALSE", "'false'"])
+def test_word_that_would_count_as_true_is_refused(word: str) -> None:
+    with pytest.raises(RefusedError, match="word_for_truth: --class_conditional: expected True or False"):
+        refuse_words_for_truth({"class_conditional": word})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("class_conditional", "False"), ("class_conditional", False), ("resume", "true"), ("resume", "auto"),
+     ("steps::pad::_disabled_", "true"), ("note", "truth"), ("image_size", "96")],
+)  # fmt: skip
+def test_values_and_words_that_are_understood_pass(option: str, value: object) -> None:
+    refuse_words_for_truth({option: value})
 
 
 def test_ids_of_an_overlay_are_known() -> None:
