@@ -111,6 +111,7 @@ def test_args_file_is_checked_too(tmp_path: Path) -> None:
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         OSError(errno.EFBIG, "File too large"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),  # of safetensors
         OSError("102400 requested and 76768 written"),  # of numpy.save
         RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 270400 vs 270296"),  # of torch.save
         RuntimeError("Caught OSError in DataLoader worker process 0.\nOSError: [Errno 28] No space left on device"),
