@@ -22,7 +22,7 @@ from custom_transforms.interruption import ADVICE, INTERRUPTION, RESUME_ME
 from custom_transforms.refusal import RefusedError, causes, refusal_in_text
 
 TRACKING_KEYS = cast(dict[str, object], DEFAULT_MLFLOW_SETTINGS["configs"])
-# What Python, numpy's, torch's and safetensors' writers say of a full disk, a quota or a limit; only the first has a type of its own
+# What writers of Python, numpy, torch and safetensors say of a full disk, a quota or a limit
 DISK_FULL = re.compile(
     rf"(\[Errno|os error) ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\b|\d+ requested and \d+ written"
     r"|inline_container\.cc:\d+\] \. unexpected pos|PytorchStreamWriter failed writing"
