@@ -84,6 +84,8 @@ def _from_nifti(path: Path) -> CtVolume:
     voxels, affine = read_nifti(path)
     if voxels.ndim != 3:
         raise RefusedError.of("not_a_volume", path.name, expected="3 axes", got=f"{voxels.ndim}")
+    if not np.isfinite(voxels).all():
+        raise RefusedError.of("not_finite", path.name, expected="finite Hounsfield units", got="NaN or infinity")
     along = nib.aff2axcodes(affine, labels=((0, 0), (1, 1), (2, 2))).index(2)
     across = np.delete(affine[:3, :3], along, axis=1)
     normal = np.cross(across[:, 0], across[:, 1])  # of a tilted scan the axis leans from the slices' normal

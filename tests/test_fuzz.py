@@ -1,0 +1,178 @@
+"""Damaged files of every kind are read or refused: no other error, no hang, no more memory than 2 GiB.
+
+A library written in C may end the process that reads; that is survived, told as `killed_worker`, and counted here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from conftest import ROOT
+from ct_files import ct_dataset, enhanced_dataset, save, stored_slices, write_series
+from mutants import mutant, with_odd_tags
+from numpy.typing import NDArray
+from pydicom import uid
+from pydicom.dataset import FileDataset
+from sizes import MUTANTS, SOAK
+from small_cases import ENDINGS_2018, add_case
+from small_cases import save as save_nifti
+
+from custom_transforms.isolated_readers import read_ct_isolated, read_patient_isolated
+from custom_transforms.refusal import RefusedError
+from custom_transforms.runs.limits import Limits
+
+LIMITS = Limits(memory_mib=2048, seconds=120)
+SYNTAXES = {
+    "implicit": uid.ImplicitVRLittleEndian,
+    "explicit": uid.ExplicitVRLittleEndian,
+    "big endian": uid.ExplicitVRBigEndian,
+    "deflated": uid.DeflatedExplicitVRLittleEndian,
+    "rle": uid.RLELossless,
+    "jpeg-ls": uid.JPEGLSLossless,
+    "jpeg 2000": uid.JPEG2000Lossless,
+}
+STUDIES = ("series", "enhanced", "zip", "nifti", "nifti gz", "image", "mask")
+REAL = ("1.2.4.50", "1.2.4.57", "1.2.4.70", "1.2.4.91")  # JPEG and lossy JPEG 2000, which nothing here can write
+EACH = MUTANTS // (len(SYNTAXES) + len(STUDIES) + len(REAL) // 4) + 1
+EACH_REAL = EACH // 4  # they are large
+SOURCES = [*(ROOT / "custom_transforms").glob("*.py"), *(ROOT / "custom_transforms").glob("*/*.py")]
+REFUSALS = {code for file in SOURCES for code in re.findall(r'RefusedError\.of\(\s*"(\w+)"', file.read_text())}
+REFUSALS |= {"several_series", "mixed_series", "surplus_pixels", "truncated_pixels", "killed_worker", "too_large"}
+REFUSALS |= {"only_localizers", "only_derived_images", "only_captures", "only_other_objects"}
+
+Read = Callable[[Path], NDArray[np.float32]]
+Spoil = Callable[[bytes, np.random.Generator], bytes]
+
+
+def read_scan(path: Path) -> NDArray[np.float32]:
+    return read_ct_isolated(path, limits=LIMITS).hu
+
+
+def read_case(folder: Path) -> NDArray[np.float32]:
+    *image, label = (folder / f"A{ending}.nii.gz" for ending in ENDINGS_2018)
+    return read_patient_isolated(image, label=label, codes={"oedema": 2}, limits=LIMITS)[0]
+
+
+def by_tags(data: bytes, rng: np.random.Generator) -> bytes:
+    """Spoil tags of a DICOM file, and write it again."""
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with_odd_tags(pydicom.dcmread(io.BytesIO(data)), rng).save_as(written)
+    return written.getvalue()
+
+
+def inside_gzip(data: bytes, rng: np.random.Generator) -> bytes:
+    """Spoil what a gzip file holds; the file itself is sound."""
+    return gzip.compress(mutant(gzip.decompress(data), rng), 1)
+
+
+def outcome(read: Read, path: Path) -> str:
+    try:
+        return "read" if np.isfinite(read(path)).all() else "not finite"
+    except RefusedError as error:
+        return error.reason_code if "files that can be read" not in str(error) else f"not foreseen: {error}"
+
+
+def outcomes(
+    path: Path, file: Path, ways: tuple[Spoil, ...], rng: np.random.Generator, count: int = EACH
+) -> Counter[str]:
+    """Spoil a file of a sound study in each way in turn, and count how reading the study ends."""
+    read = read_case if file.parent.name == "A" else read_scan
+    assert np.isfinite(read(path)).all()
+    sound = file.read_bytes()
+    counted: Counter[str] = Counter()
+    for index in range(count):
+        file.write_bytes(ways[index % len(ways)](sound, rng))
+        counted[outcome(read, path)] += 1
+    file.write_bytes(sound)
+    return counted
+
+
+def check(
+    kind: str, counted: Counter[str], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaths = len(caplog.records)
+    if SOAK:
+        with capsys.disabled():
+            print(f"\n{kind}: {sum(counted.values())} mutants, {deaths} deaths of a worker, {dict(counted)}")
+    assert set(counted) <= {"read", *REFUSALS}
+    assert counted["killed_worker"] <= deaths
+
+
+def seed(kind: str) -> np.random.Generator:
+    return np.random.default_rng([88, *kind.encode()])
+
+
+@pytest.mark.parametrize("kind", SYNTAXES)
+def test_dicom(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "one.dcm"
+    in_syntax(ct_dataset(smooth(), 0.0, 1), SYNTAXES[kind]).save_as(file)
+    check(kind, outcomes(file, file, (mutant, by_tags), seed(kind)), caplog, capsys)
+
+
+@pytest.mark.parametrize("syntax", REAL)
+def test_real_dicom(
+    syntax: str,
+    real_scans: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (source,) = (real_scans / "ct_transfer_syntaxes").glob(f"*_1.2.840.10008.{syntax}.dcm")
+    file = Path(shutil.copyfile(source, tmp_path / "one.dcm"))
+    check(syntax, outcomes(file, file, (mutant, by_tags), seed(syntax), EACH_REAL), caplog, capsys)
+
+
+@pytest.mark.parametrize("kind", STUDIES)
+def test_studies(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, file, ways = make(kind, tmp_path)
+    check(kind, outcomes(path, file, ways, seed(kind)), caplog, capsys)
+
+
+def make(kind: str, folder: Path) -> tuple[Path, Path, tuple[Spoil, ...]]:
+    """Write a sound study; give its path, the file of it to spoil, and the ways."""
+    if kind == "enhanced":
+        file = save(enhanced_dataset(stored_slices(5), 5.0 * np.arange(5)), folder / "one.dcm")
+        return file, file, (mutant, by_tags)
+    if kind in ("series", "zip"):
+        series = write_series(folder / "study", stored_slices(4))
+        if kind == "series":
+            return series, series / "010.dcm", (mutant, by_tags)
+        file = Path(shutil.make_archive(str(folder / "study"), "zip", series))
+        return file, file, (mutant,)
+    if kind in ("image", "mask"):
+        case = add_case(folder, "A", seed=1) / "A"
+        return case, case / ("A_t1.nii.gz" if kind == "image" else "A_seg.nii.gz"), (mutant, inside_gzip)
+    file = folder / ("one.nii.gz" if "gz" in kind else "one.nii")
+    save_nifti(file, stored_slices(6))
+    return file, file, (mutant, inside_gzip) if "gz" in kind else (mutant,)
+
+
+def smooth() -> NDArray[np.int16]:
+    """A small image as codecs like them."""
+    x, y = np.mgrid[:32, :32]
+    return np.asarray(20 * x + y * y - 1000, dtype=np.int16)
+
+
+def in_syntax(image: FileDataset, syntax: uid.UID) -> FileDataset:
+    """Turn an explicit little endian image into another transfer syntax."""
+    if syntax.is_encapsulated:
+        image.compress(syntax)
+    elif not syntax.is_little_endian:
+        image.PixelData = np.frombuffer(image.PixelData, "<i2").astype(">i2").tobytes()
+    image.file_meta.TransferSyntaxUID = syntax
+    encoding = {"is_implicit_VR": syntax.is_implicit_VR, "is_little_endian": syntax.is_little_endian}
+    return FileDataset("", dict(image), file_meta=image.file_meta, preamble=image.preamble, **encoding)
