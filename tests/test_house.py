@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ TORCH_FREE += ("mri_brain", "mri_grid", "modality_content", "label_map", "check_
 TORCH_FREE += ("swapped_modalities", "flipped_volumes", "suspicious_labels")
 
 
+@cache
 def imported(file: Path) -> set[str]:
     """Full names of what a file imports, modules and names alike."""
     names: set[str] = set()
