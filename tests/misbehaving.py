@@ -36,6 +36,11 @@ def raise_with_a_name() -> None:
     raise KeyError("Doe^Jane")
 
 
+def panic() -> None:
+    """Raise what is no Exception, as decoders written in Rust do."""
+    raise type("PanicException", (BaseException,), {})("Doe^Jane")
+
+
 def take_memory(mib: int) -> SimpleNamespace:
     return SimpleNamespace(whole=np.ones(mib << 20, np.uint8).all())
 

@@ -100,7 +100,8 @@ def _spoil(home: Dataset, element: DataElement, rng: np.random.Generator) -> Non
         elif element.VR == "US":
             home.add(DataElement(element.tag, "US", [int(rng.choice([0, 1, 2, 7, 32, 4097, 65535]))]))
         elif element.VR in ("OW", "OB"):
-            home.add(DataElement(element.tag, element.VR, mutant(element.value, rng)[: 1 << 20]))
+            start, rest = element.value[:4], element.value[4:]  # pydicom looks at the start before it writes
+            home.add(DataElement(element.tag, element.VR, start + mutant(rest, rng)))
         elif element.VR in ("DS", "IS"):
             home.add(DataElement(element.tag, "LO", NUMBERS[rng.integers(len(NUMBERS))]))
         else:

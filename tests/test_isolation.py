@@ -83,6 +83,8 @@ def test_a_refusal_comes_back_as_it_was() -> None:
 def test_another_error_is_a_refusal_that_quotes_nothing() -> None:
     with pytest.raises(RefusedError, match="^unreadable_file: case_7: expected files that can be read, got KeyError$"):
         run("raise_with_a_name")
+    with pytest.raises(RefusedError, match="^unreadable_file: .*got PanicException$"):
+        run("panic")
 
 
 @pytest.mark.skipif(not ON_LINUX, reason="memory has a limit on Linux alone")

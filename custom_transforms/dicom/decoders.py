@@ -42,7 +42,9 @@ def decode(source: FileDataset) -> NDArray[np.generic]:
         return np.asarray(source.pixel_array)
     except RefusedError:
         raise
-    except Exception:  # each decoder has its own errors, some with text out of the file
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # each decoder has its own, some with text out of the file; a panic of Rust is no Exception
         raise RefusedError.of("damaged_pixels", name, expected=f"whole {_shown(syntax)}", got="damage") from None
 
 

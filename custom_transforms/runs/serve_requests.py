@@ -112,7 +112,7 @@ def _work(request: Mapping[str, Any]) -> tuple[Reply, Mapping[str, NDArray[Any]]
         values = {name: part for name, part in fields.items() if not isinstance(part, np.ndarray)}
         arrays = {name: np.require(fields[name], requirements="C") for name in fields if name not in values}
         return {"status": "done", "values": values}, arrays
-    except Exception as error:  # whatever a parser raises, with text that may quote what tags hold
+    except BaseException as error:  # whatever a parser raises, with text that may quote what tags hold
         return _reason(error), {}
 
 
@@ -121,7 +121,7 @@ def _find(function: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], getattr(importlib.import_module(module), name))
 
 
-def _reason(error: Exception) -> Reply:
+def _reason(error: BaseException) -> Reply:
     if any(isinstance(link, MemoryError) for link in _chain(error)):  # often turned into "damaged" on its way up
         return {"status": "too_large"}
     if any(isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EFBIG) for link in _chain(error)):
