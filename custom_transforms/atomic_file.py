@@ -17,6 +17,8 @@ from uuid import uuid4
 UNFINISHED = re.compile(r"\.unfinished_(?P<place>[^_]+)_(?P<process>\d+)_")
 FORGOTTEN_S = 24 * 3600  # nothing here takes a day to write; by then a leftover of another machine has no owner
 
+_watched: list[list[Path]] = []
+
 
 @contextmanager
 def whole_file(path: str | Path, *, keep_as: str | None = None) -> Iterator[Path]:
@@ -48,6 +50,19 @@ def whole_file(path: str | Path, *, keep_as: str | None = None) -> Iterator[Path
         sync_folder(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    for written in _watched:
+        written.append(path)
+
+
+@contextmanager
+def watch_files() -> Iterator[list[Path]]:
+    """Give a list that gets the path of each file that this process writes whole, in the block and in that order."""
+    written: list[Path] = []
+    _watched.append(written)
+    try:
+        yield written
+    finally:
+        _watched.pop()
 
 
 def unfinished_name() -> str:

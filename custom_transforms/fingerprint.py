@@ -14,9 +14,12 @@ from threading import local
 import numpy as np
 import torch
 
+from custom_transforms.files_of_study import study_files
 from custom_transforms.runs.limits import Limits
 
 DEEPEST = 20  # a Compose of MONAI transforms reaches 12; more is a cycle
+# Neither the random state is a setting, nor where results go, nor where files lie whose contents are hashed
+NO_SETTINGS = ("R", "output_dir", "weights", "operating_point")
 
 
 def fingerprint(*things: object) -> str:
@@ -27,13 +30,7 @@ def fingerprint(*things: object) -> str:
 
 def file_states(paths: str | Sequence[str]) -> list[list[str | int]]:
     """Give name, size and time of change of files named singly, in a list, by a pattern with `*`, or by folder."""
-    files: list[Path] = []
-    for path in [Path(paths)] if isinstance(paths, str) else map(Path, paths):
-        if path.is_dir():
-            files += sorted(path.rglob("*"))
-        else:
-            files += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in study_files(paths)]
 
 
 def real_paths(paths: str | Sequence[str]) -> str | list[str]:
@@ -75,8 +72,12 @@ def _describe_object(thing: object, depth: int) -> object:
         return [_describe(part, depth + 1) for part in (thing.func, thing.args, thing.keywords)]
     if not hasattr(thing, "__dict__") or (callable(thing) and hasattr(thing, "__code__")):
         raise ValueError(f"fingerprint: expected settings that can be told apart, got {thing!r}")
-    # neither the random state is a setting, nor what MONAI keeps for a thread from a transform's first use on, nor
-    # limits of memory and time, which decide whether a scan is read and never what is read
+    # what MONAI keeps for a thread from a transform's first use on is no setting either, nor are limits of memory and
+    # time, which decide whether a scan is read and never what is read
     passed_over = (local, Limits)
-    settings = {name: part for name, part in vars(thing).items() if name != "R" and not isinstance(part, passed_over)}
+    settings = {
+        name: part
+        for name, part in vars(thing).items()
+        if name not in NO_SETTINGS and not isinstance(part, passed_over)
+    }
     return [type(thing).__module__, type(thing).__qualname__, _describe(settings, depth + 1)]

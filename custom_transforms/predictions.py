@@ -1,15 +1,15 @@
-"""Write each patient's result, and one table of all of them."""
+"""Write each patient's result, and give the run's table its row."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
+from monai.engines.utils import IterationEvents
 
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.patient_metrics import evaluated_patients
@@ -19,10 +19,9 @@ Record = Mapping[str, Any]
 
 
 class PredictionsHandler:
-    """After each patient write `<case>.json`, and `predictions.csv` with a row for each patient so far.
+    """After each patient write `<case>.json`, and leave `table`, the patient's row of `predictions.csv`.
 
-    Attach to the evaluator of inference, whose postprocessing leaves `record`. The table is whole at any moment, so
-    that a run that is interrupted has lost nothing that was worked out.
+    Attach to the evaluator of inference, whose postprocessing leaves `record`.
 
     Args:
         output_dir: folder of the files.
@@ -30,24 +29,19 @@ class PredictionsHandler:
 
     def __init__(self, output_dir: str | Path) -> None:
         self.output_dir = Path(output_dir)
-        self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
-        """Run after each patient."""
-        engine.add_event_handler(Events.STARTED, lambda _: self.rows.clear())
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        """Run after the postprocessing of each patient."""
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         """Write."""
-        for patient in evaluated_patients(engine):
+        outputs = cast(list[dict[str, Any]], engine.state.output)
+        for patient, output in zip(evaluated_patients(engine), outputs, strict=True):
             record: Record = patient["record"]
-            self.rows.append(table_row(record))
             with whole_file(self.output_dir / f"{file_stem(record['case'])}.json") as file:
                 file.write_text(json.dumps(record, indent=1) + "\n")
-        with whole_file(self.output_dir / "predictions.csv") as file, file.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, self.rows[0])
-            writer.writeheader()
-            writer.writerows(self.rows)
+            output["table"] = table_row(record)
 
 
 def table_row(record: Record) -> dict[str, Any]:

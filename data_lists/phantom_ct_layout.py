@@ -50,7 +50,7 @@ def write_head(head: PhantomHead, folder: Path, *, index: int, file_format: Head
             write_nifti(head, finished)
         else:
             finished.mkdir()
-            write_series(head, finished, name=f"PHANTOM-{index:04d}")
+            write_series(head, finished, name=f"TEST-{index:04d}")  # the folder's would be taken for a patient's name
         finished.rename(target)
 
 

@@ -28,7 +28,7 @@ def write_series(head: PhantomHead, folder: Path, *, name: str) -> None:
     Args:
         head: what to write.
         folder: an existing, empty folder.
-        name: of the made-up patient, such as `PHANTOM-0001`.
+        name: of the made-up patient, such as `TEST-0001`.
 
     Reference:
         DICOM PS3.3 A.3 (CT image), C.8.2.1 (CT image module), C.7.6.2 (image plane).
@@ -103,7 +103,7 @@ def _image(head: PhantomHead, hu: NDArray[np.int16], *, padded: bool) -> Dataset
 def _write(dataset: Dataset, path: Path, *, name: str, root: str) -> None:
     """Add what all files of a study share, and write the file; the same call in pydicom 2.4 and 3."""
     dataset.SOPClassUID, dataset.Modality = CTImageStorage, "CT"
-    dataset.PatientID, dataset.PatientName = name, f"Phantom^{name.rpartition('-')[2]}"
+    dataset.PatientID, dataset.PatientName = name, f"Test^{name.rpartition('-')[2]}"
     dataset.StudyInstanceUID, dataset.FrameOfReferenceUID = _uid(root, "study"), _uid(root, "frame")
     dataset.Manufacturer, dataset.StudyID, dataset.AcquisitionNumber = "Phantom", "1", 1
     for empty in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",

@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from tqdm import tqdm
 
+from custom_transforms.identifying import holds_identity
 from custom_transforms.isolated_readers import read_ct_isolated, read_patient_isolated
 from data_lists.brats_layouts import EXPECTED_NAMES, LAYOUTS, find_data_set
 from data_lists.case_files import MODALITIES
@@ -21,6 +21,7 @@ from data_lists.ct_list import CT_FRACTIONS, assemble_ct_list
 from data_lists.data_list_file import DataList, write_data_list
 from data_lists.decathlon import assemble_data_list
 from data_lists.fold_table import format_fold_table
+from data_lists.neutral_names import hide_names
 from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, exact_shares
 
 
@@ -64,11 +65,10 @@ def main() -> int:
     output = given.output or given.dataset_dir / "data_list.json"
     try:
         exact_shares(given.fractions or DEFAULT_FRACTIONS)  # refused now, not after minutes of reading
-        if not output.parent.is_dir():
-            raise NotADirectoryError(f"expected a folder to write into, got {output.parent}")
-        data_list = build(given)
+        output.parent.resolve(strict=True)  # and so is a folder that is not there
+        data_list = hide_names(build(given), given.dataset_dir, holds_identity)
         write_data_list(data_list, output)
-    except (OSError, ValueError, BrokenProcessPool) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         print("build_data_lists:", *str(error).split(), file=sys.stderr)
         return 2
     print(format_fold_table(data_list), output, sep="\n")

@@ -54,8 +54,9 @@ def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
     with predictions.open(newline="") as file:
         for row in csv.DictReader(file):
             slices = f"{row['slices_used']}, {row['slices_dropped']} ({row['reasons'] or 'none'})"
-            print(f"{row['case']:20} {float(row['probability']):.3f}        {row['decision']:9} {slices}  "
-                  f"{row['carrying_slices']}")  # fmt: skip
+            prob = f"{float(row['probability'] or 'nan'):.3f}"
+            found = f"{prob}        {row['decision']:9} {slices}  {row['carrying_slices']}"
+            print(f"{row['case']:20} {found if row['status'] == 'ok' else row['reason']}")
 
 
 def main() -> None:

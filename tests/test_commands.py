@@ -50,13 +50,15 @@ def write_classifier_results(folder: Path) -> None:
 def test_results_of_a_classifier_are_shown_case_by_case(tmp_path: Path) -> None:
     write_classifier_results(tmp_path)
     (tmp_path / "predictions").mkdir()
-    columns = "case,probability,decision,slices_used,slices_dropped,reasons,carrying_slices,notes"
-    row = "p1,0.91,positive,22,3,3 too little brain,10 11,gantry tilted by 6.1 degrees"
-    (tmp_path / "predictions" / "predictions.csv").write_text(f"{columns}\n{row}\n")
+    columns = "case,probability,decision,slices_used,slices_dropped,reasons,carrying_slices,notes,status,reason"
+    row = "p1,0.91,positive,22,3,3 too little brain,10 11,gantry tilted by 6.1 degrees,ok,"
+    refused = "p2,,,,,,,,refused,no_brain: p2: expected a brain"
+    (tmp_path / "predictions" / "predictions.csv").write_text(f"{columns}\n{row}\n{refused}\n")
     lines = run("show_results.py", tmp_path).stdout.splitlines()
     assert lines[1] == "Synthetic. Patients not used for training: 12, 5 with metastases"
     assert lines[2].split() == ["auc", "0.800", "0.600", "to", "0.900"]
     assert lines[9].split() == ["p1", "0.910", "positive", "22,", "3", "(3", "too", "little", "brain)", "10", "11"]
+    assert lines[10].split() == ["p2", "no_brain:", "p2:", "expected", "a", "brain"]
 
 
 def test_study_is_shown_with_baseline_checkpoints_and_shortcut(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from pathlib import Path
@@ -12,8 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.data import MetaTensor
+from monai.engines.utils import IterationEvents
 from monai.transforms import Orientation
 
 from custom_transforms.operating_point import OperatingPoint
@@ -134,29 +134,19 @@ def test_record_accounts_for_every_slice(point: tuple[Path, Path]) -> None:
     assert json.loads(json.dumps(record)) == record
 
 
-def test_results_are_written_patient_by_patient(tmp_path: Path) -> None:
-    records = []
-    for case, logit in (("a", 2.0), ("b/../x", -1.0)):
-        item = make_item(make_maps([logit]), [2])
-        records.append({**EvidenceToResultd("pred")({**item, "case": case})["record"]})
-    seen = []
-
-    def see(engine: Engine, record: dict[str, Any]) -> list[dict[str, Any]]:
-        engine.state.batch = [{"record": record}]
-        return [{}]
-
-    engine = Engine(see)
+def test_result_is_written_with_its_row_of_the_table(tmp_path: Path) -> None:
+    item = make_item(make_maps([2.0]), [2])
+    record = EvidenceToResultd("pred")({**item, "case": "b/../x"})["record"]
+    engine = Engine(lambda *_: None)
+    engine.register_events(*IterationEvents)
     PredictionsHandler(tmp_path).attach(engine)
-    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda _: seen.append(len(list(tmp_path.glob("*.json")))))
-    engine.run(records)
-    assert seen == [1, 2]
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b_.._x.json", "predictions.csv"]
-    with (tmp_path / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["case"] for row in rows] == ["a", "b/../x"]
-    assert rows[0]["reasons"] == "3 too little brain"
-    assert rows[0]["carrying_slices"] == "2"
-    assert float(rows[0]["probability"]) == records[0]["patient_probability"]
+    engine.state.batch, engine.state.output = [{}], [{"record": record}]
+    engine.fire_event(IterationEvents.MODEL_COMPLETED)
+    assert json.loads((tmp_path / "b_.._x.json").read_text()) == record
+    [output] = engine.state.output
+    assert output["table"] == {"case": "b/../x", "probability": record["patient_probability"],
+        "decision": "none: no operating point", "slices_used": 1, "slices_dropped": 3,
+        "reasons": "3 too little brain", "carrying_slices": "2", "notes": "a note"}  # fmt: skip
 
 
 def test_threshold_of_another_pooling_is_refused(point: tuple[Path, Path]) -> None:

@@ -131,6 +131,6 @@ def test_mixed_file_names_tell_no_order(tmp_path: Path) -> None:
 def test_no_person_and_no_date_is_in_the_files(tmp_path: Path) -> None:
     _, axial, _ = made(tmp_path / "head")
 
-    assert {(file.PatientID, str(file.PatientName)) for file in axial} == {("PHANTOM-0002", "Phantom^0002")}
+    assert {(file.PatientID, str(file.PatientName)) for file in axial} == {("PHANTOM-0002", "Test^0002")}
     assert {element.value for file in axial for element in file if element.VR in ("DA", "TM", "DT")} == {""}
     assert {file.Modality for file in axial} == {"CT"}

@@ -122,7 +122,7 @@ def test_inference_writes_the_mask_that_evaluation_measured(
     with (tmp_path / "patients.csv").open() as file:
         rows = {(row["case"], row["region"]): row for row in csv.DictReader(file)}
     cases = {case for case, _ in rows}
-    assert len(list((tmp_path / "masks").iterdir())) == len(cases) == 2
+    assert len(list((tmp_path / "masks").glob("*.nii.gz"))) == len(cases) == 2
     for case in cases:
         mask = nib.load(tmp_path / "masks" / f"{case}_mask.nii.gz")
         scan = nib.load(phantoms / case / f"{case}_flair.nii.gz")
@@ -148,7 +148,7 @@ def test_default_task_runs_from_the_bundles_folder_without_run_id(phantoms: Path
     options = {"dataset_dir": phantoms, "channels": SMALL["channels"], "num_workers": 0}
     check(run_bundle("", "train", "evaluate", cwd=folder, **options))
     check(run_bundle("", "inference", cwd=folder, **options))
-    masks = list((folder / "eval" / "masks").iterdir())
+    masks = list((folder / "eval" / "masks").glob("*.nii.gz"))
     assert len(masks) == 2
     assert all(set(np.unique(np.asarray(nib.load(mask).dataobj))) <= {0, 1} for mask in masks)
     other = run_bundle("", "inference", "regions", cwd=folder, **options)

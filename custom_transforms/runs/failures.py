@@ -1,0 +1,64 @@
+"""What is written of a study that could not be worked on: a code and one line, without anything from its tags."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from custom_transforms.refusal import RefusedError, causes, refusal_in
+from custom_transforms.run_guard import DISK_FULL
+
+OF_ONE_STUDY = (errno.ENAMETOOLONG,)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a study has no result.
+
+    Args:
+        status: `refused`, by a rule of this project, or `failed`, by anything else.
+        code: that ledgers count by.
+        message: `code: file: expected …, got …`.
+    """
+
+    status: str
+    code: str
+    message: str
+
+
+def describe_failure(error: BaseException, stage: str) -> Failure:
+    """Take the refusal that an error was caused by; of any other, its type and place.
+
+    An error's own text may hold what was read from a file, or the file's name: it is not kept.
+
+    Args:
+        error: what was raised.
+        stage: `preparing` or `inference`, for the code of an unforeseen error.
+    """
+    message = refusal_in(error)
+    if message is not None:
+        return Failure("refused", message.partition(":")[0], message)
+    root = list(causes(error))[-1]
+    code = "out_of_memory" if isinstance(root, (MemoryError, torch.OutOfMemoryError)) else f"failed_{stage}"
+    frames = traceback.extract_tb(root.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    got = f"{type(root).__name__}{place}"
+    return Failure("failed", code, str(RefusedError.of(code, ".", expected="a result", got=got)))
+
+
+def kills_its_worker(deaths: int) -> Failure:
+    """Say of a study that so many processes died over it."""
+    code, got = "killed_worker", f"{deaths} processes that died over it"
+    return Failure("failed", code, str(RefusedError.of(code, ".", expected="a result", got=got)))
+
+
+def concerns_all_studies(error: BaseException) -> bool:
+    """Tell whether an error after preparing would meet every study: no room, no rights, other weights or threshold."""
+    return refusal_in(error) is not None or any(
+        DISK_FULL.search(str(link)) or (isinstance(link, OSError) and link.errno not in (None, *OF_ONE_STUDY))
+        for link in causes(error)
+    )

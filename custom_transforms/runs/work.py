@@ -1,0 +1,59 @@
+"""What a study's result depends on besides the study: settings, weights, threshold, versions."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from custom_transforms.file_hash import file_sha256
+from custom_transforms.fingerprint import code_sha256, fingerprint
+from custom_transforms.refusal import RefusedError
+
+PACKAGES = ("monai", "torch", "numpy")
+
+
+def describe_work(
+    settings: Sequence[object], *, bundle_root: str | Path, checkpoint: str | Path, operating_point: str | Path = ""
+) -> dict[str, Any]:
+    """Give what each row of a ledger says of the work.
+
+    Args:
+        settings: preprocessing, inferer and postprocessing; where they write to does not count.
+        bundle_root: folder whose `configs/metadata.json` has the version.
+        checkpoint: file of the weights.
+        operating_point: file of the threshold, where there is one.
+
+    Returns:
+        `weights_sha256`, `operating_point_sha256` (None without), `versions`, and `fingerprint`, which is another one
+        where a result may be another one: settings, the code of this package, weights or threshold have changed.
+
+    Raises:
+        RefusedError: there are no weights.
+    """
+    checkpoint, point = Path(checkpoint), Path(operating_point) if operating_point else None
+    if not checkpoint.is_file():
+        expected = f"trained weights at {checkpoint} (training writes them)"
+        raise RefusedError.of("missing_checkpoint", checkpoint.name, expected=expected, got="no such file")
+    weights = file_sha256(checkpoint)
+    threshold = file_sha256(point) if point and point.is_file() else None
+    return {
+        "weights_sha256": weights,
+        "operating_point_sha256": threshold,
+        "versions": _versions(Path(bundle_root)),
+        "fingerprint": fingerprint(code_sha256(), weights, threshold, list(settings)),
+    }
+
+
+def _versions(bundle_root: Path) -> Mapping[str, str]:
+    file = bundle_root / "configs" / "metadata.json"
+    bundle = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {
+        "bundle": f"{bundle.get('name', '')} {bundle.get('version', '')}".strip(),
+        "custom_transforms": code_sha256()[:12],
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+    }
