@@ -76,7 +76,8 @@ def read_patient(
     if label is None:
         return volume, affine, None
     name = Path(label).name
-    if name == study_name(image):  # as in the Medical Segmentation Decathlon, where folders tell them apart
+    first = Path(image if isinstance(image, (str, Path)) else image[0])
+    if name == first.name and Path(label) != first:  # as in the Decathlon, where folders tell them apart
         name = f"{Path(label).parent.name}/{name}"
     return volume, affine, read_label_map(label, codes, like=volume, affine=affine, name=name)
 
