@@ -101,7 +101,7 @@ def test_damaged_prepared_files_are_named_and_made_anew(
 
 
 def big(item: dict[str, Any]) -> dict[str, Any]:
-    np.ones(40_000_000, dtype=np.uint8)  # 40 MB for a moment
+    np.ones(400_000_000, dtype=np.uint8)  # 400 MB for a moment: more than other tests have left over to use again
     return make_bag(item)
 
 
@@ -117,7 +117,7 @@ def test_needs_are_told_before_the_work_and_too_little_is_refused(
     with caplog.at_level(logging.INFO):
         require_data({"training": prepared()[0]}, "list.json", num_workers=workers)
     assert "6 patients to prepare: about" in caplog.text
-    monkeypatch.setattr("custom_transforms.resources.available_memory_bytes", lambda: 35_000_000 * max(1, workers))
+    monkeypatch.setattr("custom_transforms.resources.available_memory_bytes", lambda: 200_000_000 * max(1, workers))
     with pytest.raises(RefusedError, match=f"too_little_memory: {max(1, workers)} worker"):
         require_data({"training": prepared()[0]}, "list.json", num_workers=workers)
     monkeypatch.setattr("custom_transforms.resources.available_memory_bytes", lambda: None)
