@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -241,6 +242,25 @@ def test_death_of_the_supervisor_is_held_against_no_study(tmp_path: Path) -> Non
     with lock_folder(tmp_path, Shard()):
         assert newest_rows(tmp_path)["b"].deaths == 0
     assert supervise(tmp_path, CHILD, "") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signal_to_end_is_passed_on_and_held_against_no_study(tmp_path: Path, number: signal.Signals) -> None:
+    waiting = CHILD.replace("os.kill(os.getpid(), 9)", "__import__('time').sleep(600)")
+    outer = f"""
+        import sys
+        from pathlib import Path
+        from custom_transforms.runs.folder_lock import Shard
+        from custom_transforms.runs.supervise import Supervisor
+        command = [sys.executable, "-c", {waiting!r}, {str(tmp_path)!r}, "b"]
+        sys.exit(Supervisor(command, Path({str(tmp_path)!r}), Shard()).run())
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(outer)], cwd=ROOT) as supervisor:
+        while not (tmp_path / "ledger.jsonl").exists() or "started" not in (newest_rows(tmp_path).get("b") or ()):
+            assert supervisor.poll() is None
+        supervisor.send_signal(number)
+        assert supervisor.wait() == 75
+    assert newest_rows(tmp_path)["b"].deaths == 0
 
 
 def test_death_is_counted(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class RayEvaluator(StudyEvaluator):
         indices = self.studies.all_at_once()
         repeats = 0 if self.studies.with_suspects else REPEATS
         preparing, predicting = (
-            {"concurrency": min(count, len(indices)), "max_task_retries": repeats, "max_restarts": -1}
+            {"compute": ray.data.ActorPoolStrategy(size=min(count, len(indices))), "max_task_retries": repeats}
             for count in self.actors
         )
         self._options["network"] = self._options["network"].cpu()
