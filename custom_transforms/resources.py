@@ -86,18 +86,23 @@ class PeakMemory:
     """
 
     def __init__(self) -> None:
-        with suppress(OSError):
-            (PROCESSES / "self" / "clear_refs").write_text("5")  # proc(5): the peak begins anew
-        self.start_bytes = _memory_bytes("self", "VmRSS:")
+        self.start_bytes: dict[str, int] = {}  # by process; one that comes later starts from nothing
+        for process in ("self", *_children()):
+            with suppress(OSError):
+                (PROCESSES / process / "clear_refs").write_text("5")  # proc(5): the peak begins anew
+            self.start_bytes[process] = _memory_bytes(process, "VmRSS:") or 0
 
     def grown_bytes(self) -> int | None:
         """Tell how much; None where the system does not."""
-        peak = _memory_bytes("self", "VmHWM:")
-        if peak is None or self.start_bytes is None:
+        if _memory_bytes("self", "VmHWM:") is None:
             return None
-        others = PROCESSES.glob("[0-9]*/status")
-        children = [status.parent.name for status in others if _number(status, "PPid:") == os.getpid()]
-        return peak - self.start_bytes + sum(_memory_bytes(child, "VmHWM:") or 0 for child in children)
+        processes = ("self", *_children())
+        return sum((_memory_bytes(it, "VmHWM:") or 0) - self.start_bytes.get(it, 0) for it in processes)
+
+
+def _children() -> list[str]:
+    others = PROCESSES.glob("[0-9]*/status")
+    return [status.parent.name for status in others if _number(status, "PPid:") == os.getpid()]
 
 
 def readable_size(size_bytes: float) -> str:

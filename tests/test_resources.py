@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,24 @@ def test_peak_is_measured_though_the_memory_is_given_back() -> None:
     else:
         assert grown is not None
         assert 150e6 < grown < 500e6
+
+
+def test_what_a_child_took_before_does_not_count_and_what_it_takes_then_does() -> None:
+    work = "bytes(bytearray(b'x') * {}); print(flush=True); input()"
+    before, then = (f"{work.format(10**8 * count)}" for count in (4, 1))
+    command = [sys.executable, "-c", f"{before}; {then}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        peak = PeakMemory()
+        grown = [peak.grown_bytes() or 0]
+        for _ in range(2):
+            print(file=child.stdin, flush=True)
+            child.stdout.readline()
+            grown.append(peak.grown_bytes() or 0)
+    assert grown[0] < 50e6
+    assert 150e6 < grown[1] < 500e6
 
 
 def test_sizes_are_written_for_people() -> None:
