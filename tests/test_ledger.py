@@ -41,6 +41,13 @@ def test_newest_row_of_a_study_counts(tmp_path: Path) -> None:
     assert read_row(newest["a"])["outputs"] == {"a.nii.gz": "1"}
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc/passwd", "deeper/mask.nii.gz", "..", ""])
+def test_ledger_reaches_no_file_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    Ledger(tmp_path / "ledger.jsonl").append(done("a", outputs={name: "1"}))
+    with pytest.raises(RefusedError, match="damaged_ledger: ledger.jsonl: expected outputs in its folder"):
+        read_row(newest_rows(tmp_path)["a"])
+
+
 @pytest.mark.parametrize("torn", [b'{"row": "b", "sta', b"\0" * 70_000, b"{"])
 def test_torn_last_line_is_dropped_on_opening(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "ledger.jsonl"

@@ -130,10 +130,18 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def read_row(entry: Entry) -> Row:
-    """Read the row that an entry stands for."""
+    """Read the row that an entry stands for.
+
+    Raises:
+        RefusedError: an output is not named as a file of the ledger's folder: outputs are removed when they are made
+            anew, and a ledger that somebody changed must not reach elsewhere.
+    """
     with entry.ledger.open("rb") as stream:
         stream.seek(entry.offset)
-        return _parse(stream.readline(), entry.ledger, entry.offset)
+        row = _parse(stream.readline(), entry.ledger, entry.offset)
+    if any(name in ("", "..") or Path(name).name != name for name in row.get("outputs", {})):
+        raise RefusedError.of("damaged_ledger", entry.ledger.name, expected="outputs in its folder", got="elsewhere")
+    return row
 
 
 def newest_rows(folder: Path) -> dict[str, Entry]:
