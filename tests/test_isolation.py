@@ -164,9 +164,10 @@ def test_limits_below_anything_are_refused() -> None:
 
 
 CHILD = """
+import signal
 import sys
-from pathlib import Path
 from custom_transforms.runs.isolation import run_isolated
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 try:
     run_isolated("misbehaving:sleep_long", {"mark": sys.argv[1]}, name="x", scratch_mib=int(sys.argv[2]))
 except KeyboardInterrupt:
