@@ -37,9 +37,9 @@ def read_modalities(
     """
     name = study_name(image)
     if sorted(modalities) != sorted(MODALITIES):
-        raise RefusedError.of(
-            "unknown_modality", name, expected=f"each of {', '.join(MODALITIES)} once", got=str(modalities)
-        )
+        code = "missing_modality" if len(modalities) < len(MODALITIES) else "unknown_modality"
+        expected = f"each of {', '.join(MODALITIES)} once"
+        raise RefusedError.of(code, name, expected=expected, got=", ".join(modalities))
     volumes, affine = (
         _read_files(image) if isinstance(image, Sequence) and not isinstance(image, str) else _read_one(image)
     )

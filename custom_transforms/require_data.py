@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,10 +55,7 @@ def require_data(
     """
     for fold, data in folds.items():
         _refuse_few(fold, data, Path(data_list))
-        [(name, times)] = Counter(file_stem(case_name(item)) for item in data.data).most_common(1)
-        if times > 1:
-            expected = f"a name of its own for each case in '{fold}'"
-            raise RefusedError.of("repeated_case", Path(data_list).name, expected=expected, got=f"{name} {times} times")
+        _refuse_repeated(fold, data, Path(data_list))
     _refuse_leak(folds, Path(data_list))
     prepared = {fold: data for fold, data in folds.items() if isinstance(data, PreparedItems)}
     require_room([*prepared.values()], num_workers=num_workers)
@@ -70,13 +67,24 @@ def require_data(
         _refuse_few(fold, data, Path(data_list))
 
 
+def _refuse_repeated(fold: str, data: Fold, data_list: Path) -> None:
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, item in enumerate(data.data, start=1):
+        positions[file_stem(case_name(item))].append(position)
+    most = max(positions.values(), key=len)
+    if len(most) > 1:
+        expected = f"a name of its own for each case in '{fold}'"
+        got = f"one for the cases {', '.join(map(str, most[:5]))}{', …' * (len(most) > 5)} of it"
+        raise RefusedError.of("repeated_case", data_list.name, expected=expected, got=got)
+
+
 def _refuse_leak(folds: Mapping[str, Fold], data_list: Path) -> None:
-    seen: dict[str, str] = {}
+    first: dict[str, tuple[str, int]] = {}
     for fold, data in folds.items():
-        for item in data.data:
-            patient = str(item.get("patient", case_name(item)))
-            if seen.setdefault(patient, fold) != fold:
-                got = f"{patient} in {seen[patient]} and {fold}"
+        for position, item in enumerate(data.data, start=1):
+            other, there = first.setdefault(str(item.get("patient", case_name(item))), (fold, position))
+            if other != fold:  # told by position: a name may be a person's
+                got = f"one in {other}, case {there}, and in {fold}, case {position}"
                 raise RefusedError.of("patient_in_two_folds", data_list.name, expected="each patient in one", got=got)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from custom_transforms.refusal import RefusedError
@@ -77,7 +76,14 @@ def _left(root: Path, group: str, limit: str, usage: str) -> list[int]:
 
 
 class PeakMemory:
-    """The most memory that this process and its children take over what they took when this was made.
+    """The most memory that this process, and its children if asked for, take from when this was made on.
+
+    `resource.getrusage` knows only the maximum since a process began, which is that of the largest study so far. Peaks
+    of several processes are added up, which is too much where they are not at the same time; a child that has ended
+    since is not counted.
+
+    Args:
+        with_children: false where the children measure themselves: a process has only one peak to begin anew.
 
     Example:
         >>> peak = PeakMemory()
@@ -85,24 +91,39 @@ class PeakMemory:
         >>> peak.grown_bytes()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_children: bool = True) -> None:
+        self.with_children = with_children
         self.start_bytes: dict[str, int] = {}  # by process; one that comes later starts from nothing
-        for process in ("self", *_children()):
-            with suppress(OSError):
+        self.is_known = True
+        for process in self._processes():
+            try:
                 (PROCESSES / process / "clear_refs").write_text("5")  # proc(5): the peak begins anew
+            except OSError:
+                self.is_known = self.is_known and process != "self"  # a child may just have ended
             self.start_bytes[process] = _memory_bytes(process, "VmRSS:") or 0
 
+    def peak_bytes(self) -> int | None:
+        """Tell the highest resident memory since then; None where the system does not let it be measured anew."""
+        return sum(_memory_bytes(it, "VmHWM:") or 0 for it in self._processes()) if self.is_known else None
+
     def grown_bytes(self) -> int | None:
-        """Tell how much; None where the system does not."""
-        if _memory_bytes("self", "VmHWM:") is None:
+        """Tell by how much that is more than what they had taken already."""
+        if not self.is_known:
             return None
-        processes = ("self", *_children())
-        return sum((_memory_bytes(it, "VmHWM:") or 0) - self.start_bytes.get(it, 0) for it in processes)
+        return sum((_memory_bytes(it, "VmHWM:") or 0) - self.start_bytes.get(it, 0) for it in self._processes())
+
+    def _processes(self) -> tuple[str, ...]:
+        return ("self", *_children()) if self.with_children else ("self",)
 
 
 def _children() -> list[str]:
     others = PROCESSES.glob("[0-9]*/status")
     return [status.parent.name for status in others if _number(status, "PPid:") == os.getpid()]
+
+
+def megabytes(size_bytes: int | None) -> float | None:
+    """Round a size to tenths of a MB (10^6 bytes); what is not known stays None."""
+    return None if size_bytes is None else round(size_bytes / UNITS["MB"], 1)
 
 
 def readable_size(size_bytes: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_lists.case_files import MODALITIES, CaseFiles
@@ -53,16 +54,29 @@ def find_patient(path: Path) -> CaseFiles:
         raise UnclearFilesError("missing_file", path.name, "a patient's folder or a 4D NIfTI file", "nothing there")
     if not path.is_dir():
         return _stack_file(path)
-    files = _list_files(path)
-    cases = _named_cases(files)
+    cases = group_patients(_list_files(path))
     if len(cases) > 1:
         raise UnclearFilesError("several_patients", ".", "the files of one patient", f"those of {len(cases)}")
-    if cases:
-        ((case, found),) = cases.items()
+    return cases[0]
+
+
+def group_patients(files: Sequence[str]) -> list[CaseFiles]:
+    """Group files into patients by folder and name, be they complete or not.
+
+    Args:
+        files: relative POSIX paths.
+
+    Returns:
+        At least one, as `find_patient` describes them; several only where they have the names of BraTS or of slices.
+
+    Raises:
+        UnclearFilesError: If the files are nobody's, or are one thing twice.
+    """
+    cases = []
+    for (_, case), found in _named_cases(files).items():
         present = tuple(modality for modality in MODALITIES if modality in found)
-        image = tuple(found[modality] for modality in present)
-        return CaseFiles(case[1], case[1], image, present, found.get(MASK))
-    return _slices(files) or _lone_stack(files)
+        cases.append(CaseFiles(case, case, tuple(found[it] for it in present), present, found.get(MASK)))
+    return cases or _slices(files) or [_lone_stack(files)]
 
 
 def _list_files(folder: Path) -> list[str]:
@@ -77,7 +91,7 @@ def _list_files(folder: Path) -> list[str]:
     return found
 
 
-def _named_cases(files: list[str]) -> dict[tuple[str, str], dict[str, str]]:
+def _named_cases(files: Sequence[str]) -> dict[tuple[str, str], dict[str, str]]:
     """Files by folder and case, then by modality or mask, where they have the names of BraTS."""
     cases: dict[tuple[str, str], dict[str, str]] = {}
     for names in (NAMES_2018, NAMES_2023):
@@ -94,24 +108,21 @@ def _named_cases(files: list[str]) -> dict[tuple[str, str], dict[str, str]]:
     return {case: found for case, found in cases.items() if set(found) != {MASK}}  # that of a 4D file has no modality
 
 
-def _slices(files: list[str]) -> CaseFiles | None:
-    """The h5 slices of one volume, as a pattern."""
-    volumes = {(path.rpartition("/")[0], match["volume"]) for path in files if (match := _slice_match(path))}
-    if len(volumes) > 1:
-        raise UnclearFilesError("several_patients", ".", "the slices of one volume", f"those of {len(volumes)}")
-    for folder, volume in volumes:
-        pattern = f"{folder}/volume_{volume}_slice_*.h5".removeprefix("/")
-        count = sum(1 for path in files if _slice_match(path))
-        return CaseFiles(f"volume_{volume}", f"volume_{volume}", (pattern,), MODALITIES, pattern, slices=count)
-    return None
+def _slices(files: Sequence[str]) -> list[CaseFiles]:
+    """The h5 slices of each volume, as a pattern."""
+    patterns: Counter[tuple[str, str]] = Counter()
+    for path in files:
+        folder, separator, name = path.rpartition("/")
+        if match := SLICE_NAME.fullmatch(name):
+            volume = f"volume_{match['volume']}"
+            patterns[volume, f"{folder}{separator}{volume}_slice_*.h5"] += 1
+    return [
+        CaseFiles(volume, volume, (pattern,), MODALITIES, pattern, slices=count)
+        for (volume, pattern), count in patterns.items()
+    ]
 
 
-def _slice_match(path: str) -> Mapping[str, str] | None:
-    match = SLICE_NAME.fullmatch(path.rpartition("/")[2])
-    return match.groupdict() if match else None
-
-
-def _lone_stack(files: list[str]) -> CaseFiles:
+def _lone_stack(files: Sequence[str]) -> CaseFiles:
     """The only NIfTI file of a folder that is no mask, and the mask beside it."""
     images = [path for path in files if path.endswith(NIFTI)]
     masks = [path for path in images if _stem(path).endswith(MASK_ENDINGS)]

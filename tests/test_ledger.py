@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT
 
 from custom_transforms.refusal import RefusedError
+from custom_transforms.runs import supervise as supervise_module
 from custom_transforms.runs.folder_lock import Shard, lock_folder
 from custom_transforms.runs.ledger import Ledger, newest_rows, note_death, now, read_row, read_rows
 from custom_transforms.runs.study_record import input_sha256, input_state, outputs_are_whole, row_id
@@ -268,6 +269,15 @@ def test_signal_to_end_is_passed_on_and_held_against_no_study(tmp_path: Path, nu
         supervisor.send_signal(number)
         assert supervisor.wait() == 75
     assert newest_rows(tmp_path)["b"].deaths == 0
+
+
+def test_signal_that_comes_before_the_child_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def signalled() -> str:
+        signal.raise_signal(signal.SIGTERM)
+        return "now"
+
+    monkeypatch.setattr(supervise_module, "now", signalled)
+    assert supervise(tmp_path, "__import__('time').sleep(600)") == 75
 
 
 def test_death_is_counted(tmp_path: Path) -> None:

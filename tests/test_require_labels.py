@@ -42,5 +42,5 @@ def test_patient_in_two_folds_is_refused(tmp_path: Path) -> None:
         "training": fold(0, 1),
         "validation": Dataset([{"case": "other", "patient": "p1", "image": "x"}]),
     }
-    with pytest.raises(RefusedError, match="patient_in_two_folds: list.json: .* p1 in training and validation"):
+    with pytest.raises(RefusedError, match="patient_in_two_folds: .* in training, case 2, and in validation, case 1"):
         require_data(data, tmp_path / "list.json")

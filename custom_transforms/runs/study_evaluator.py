@@ -16,8 +16,8 @@ from torch.nn import Module
 from custom_transforms.atomic_file import watch_files
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.interruption import INTERRUPTION
+from custom_transforms.resources import PeakMemory, megabytes
 from custom_transforms.runs.failures import concerns_all_studies, describe_failure
-from custom_transforms.runs.peak_memory import PeakMemory
 from custom_transforms.runs.studies import Studies
 from custom_transforms.runs.study_items import STUDY
 
@@ -90,7 +90,8 @@ class StudyEvaluator(SupervisedEvaluator):
             Exception: what would meet every study.
         """
         account: dict[str, Any] = json.loads(batchdata[STUDY][0])
-        began, peak, outputs, table = time.monotonic(), PeakMemory(), {}, {}
+        began, outputs, table = time.monotonic(), {}, {}
+        peak = PeakMemory(with_children=False)  # the loader's workers, its children, measure themselves
         self.state.batch, self.state.output = batchdata, [{}]
         if "failure" not in account:
             with watch_files() as written:
@@ -107,7 +108,7 @@ class StudyEvaluator(SupervisedEvaluator):
             "outputs": outputs,
             "table": table,
             "seconds": {"preparing": account["seconds"], "inference": round(time.monotonic() - began, 3)},
-            "peak_mb": {"preparing": account["peak_mb"], "inference": peak.megabytes()},
+            "peak_mb": {"preparing": account["peak_mb"], "inference": megabytes(peak.peak_bytes())},
         }
 
 

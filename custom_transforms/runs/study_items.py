@@ -10,8 +10,8 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from custom_transforms.resources import PeakMemory, megabytes
 from custom_transforms.runs.failures import describe_failure
-from custom_transforms.runs.peak_memory import PeakMemory
 from custom_transforms.runs.study_name import name_study
 from custom_transforms.runs.study_record import input_sha256, input_state, row_id
 
@@ -63,5 +63,5 @@ class StudyItems(Dataset[dict[str, Any]]):
             account["failure"] = vars(describe_failure(error, "preparing"))
             prepared = {}
         account["seconds"] = round(time.monotonic() - began, 3)
-        account["peak_mb"] = peak.megabytes()
+        account["peak_mb"] = megabytes(peak.peak_bytes())
         return {**prepared, STUDY: json.dumps(account)}

@@ -42,7 +42,7 @@ class Supervisor:
         self.output_dir = output_dir
         self.shard = shard
         self.files = files
-        self._stopped = False
+        self._signal: int | None = None  # the one that asked this process to stop
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
@@ -56,14 +56,14 @@ class Supervisor:
             handlers = {number: signal.signal(number, self._stop) for number in STOPS}
             environment = {**os.environ, HELD: held_by(self.output_dir, self.shard), BEGAN: now()}
             try:
-                while (status := self._run_once(environment)) < 0 and not self._stopped:
+                while (status := self._run_once(environment)) < 0 and self._signal is None:
                     idle = 0 if self._note_deaths() else idle + 1
                     if idle == DEATHS_WITHOUT_WORK:
                         return COULD_NOT_RUN
             finally:
                 for number, handler in handlers.items():
                     signal.signal(number, handler)
-        if self._stopped:
+        if self._signal is not None:
             return INTERRUPTED
         return self._tell() if status in (DONE, SOME_REFUSED) else status if status == INTERRUPTED else COULD_NOT_RUN
 
@@ -78,10 +78,12 @@ class Supervisor:
         with subprocess.Popen(
             self.command, env=environment, pass_fds=self.files, preexec_fn=die_with_parent
         ) as self._child:
+            if self._signal is not None:  # it came before there was a child to pass it on to
+                self._child.send_signal(self._signal)
             return self._child.wait()
 
     def _stop(self, number: int, _: FrameType | None) -> None:
-        self._stopped = True
+        self._signal = number
         if self._child is not None:
             self._child.send_signal(number)
 
