@@ -10,7 +10,7 @@ from conftest import ROOT
 
 # put together where they are raised
 BUILT = {"only_localizers", "only_derived_images", "only_captures", "only_other_objects", "mixed_series"}
-BUILT |= {"several_series", "truncated_pixels", "surplus_pixels", "too_large", "timed_out", "killed_worker"}
+BUILT |= {"several_series", "truncated_pixels", "surplus_pixels", "too_large", "timed_out", "killed_worker", "no_room"}
 
 
 def modules_below(name: str, found: set[Path]) -> set[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from custom_transforms.refusal import RefusedError, causes, refusal_in
 from custom_transforms.run_guard import DISK_FULL
 
 OF_ONE_STUDY = (errno.ENAMETOOLONG,)
+NO_ROOM = "no_room"  # of `custom_transforms.runs.isolation` too
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ def describe_failure(error: BaseException, stage: str) -> Failure:
     message = refusal_in(error)
     if message is not None:
         return Failure("refused", message.partition(":")[0], message)
+    if any(DISK_FULL.search(str(link)) for link in causes(error)):
+        expected = "room in the temporary folder for what is unpacked"
+        return Failure("failed", NO_ROOM, str(RefusedError.of(NO_ROOM, ".", expected=expected, got="less")))
     root = list(causes(error))[-1]
     code = "out_of_memory" if isinstance(root, (MemoryError, torch.OutOfMemoryError)) else f"failed_{stage}"
     frames = traceback.extract_tb(root.__traceback__)
@@ -54,6 +59,16 @@ def kills_its_worker(deaths: int) -> Failure:
     """Say of a study that so many processes died over it."""
     code, got = "killed_worker", f"{deaths} processes that died over it"
     return Failure("failed", code, str(RefusedError.of(code, ".", expected="a result", got=got)))
+
+
+def end_without_room(failure: Mapping[str, str]) -> None:
+    """End a run where there was no room to prepare a study: there will be none for the next one.
+
+    Raises:
+        RefusedError: `no_room`.
+    """
+    if failure["code"] == NO_ROOM:
+        raise RefusedError(failure["message"]).renamed(".")  # a name of a file may give somebody away
 
 
 def concerns_all_studies(error: BaseException) -> bool:
