@@ -20,7 +20,7 @@ from custom_transforms.refusal import RefusedError
 from custom_transforms.runs import supervise as supervise_module
 from custom_transforms.runs.folder_lock import Shard, lock_folder
 from custom_transforms.runs.ledger import Ledger, newest_rows, note_death, now, read_row, read_rows
-from custom_transforms.runs.study_record import input_sha256, input_state, outputs_are_whole, row_id
+from custom_transforms.runs.study_record import input_sha256, input_state, item_state, outputs_are_whole, row_id
 from custom_transforms.runs.summary import sum_up, tell
 from custom_transforms.runs.supervise import Supervisor
 
@@ -100,6 +100,14 @@ def test_changed_files_are_noticed(tmp_path: Path) -> None:
     assert input_sha256(tmp_path / "study") == sha
     (folder / "2.dcm").write_bytes(b"two")
     assert input_sha256(tmp_path / "study") != sha
+
+
+@pytest.mark.parametrize("said", [{"case": "b"}, {"series": 2}, {"modalities": ["T2", "T1"]}, {"slices": 9}])
+def test_what_the_list_says_of_a_study_is_noticed(said: dict[str, object]) -> None:
+    item = {"image": "/in/a", "case": "a", "series": 1, "modalities": ["T1", "T2"], "slices": 8, "label": 0}
+    assert item_state(SALT, {**item, **said}) != item_state(SALT, item)
+    assert item_state(SALT, {**item, "image": "/moved/a", "label": 1}) == item_state(SALT, item)
+    assert item_state("11" * 16, item) != item_state(SALT, item)  # it may hold a name
 
 
 def test_outputs_are_whole_only_with_their_content(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Very many, very small head CTs, and a network that takes milliseconds for each."""
+"""Very many, very small head CTs, and networks that take milliseconds for each study."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import torch
 from conftest import ROOT
+from monai.networks.nets import AttentionUnet
 
 from custom_transforms.slice_classifier import SliceClassifier
 from data_lists.phantom_ct import make_head
 
 WIDTHS = (4, 4, 8, 8)
 TINY = {"widths": str(list(WIDTHS)), "image_size": 32, "draw_slices": False, "steps::check_head::_disabled_": True}
+MRI_CHANNELS = [4, 8, 8, 8, 8]
+TINY_OF = {"ct_metastasis_classifier": TINY, "brats_attention_unet": {"channels": str(MRI_CHANNELS)}}
 DAMAGES = ("empty", "cut", "page", "flat", "folder")
 
 
 def write_weights(path: Path) -> Path:
     torch.manual_seed(4)
     torch.save(SliceClassifier(widths=WIDTHS).state_dict(), path)
+    return path
+
+
+def write_mri_weights(path: Path) -> Path:
+    torch.manual_seed(4)
+    torch.save(AttentionUnet(2, 4, 1, MRI_CHANNELS, (2, 2, 2, 2)).state_dict(), path)
     return path
 
 
@@ -55,16 +65,23 @@ def damage(file: Path, kind: str) -> None:
         file.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "page": page}[kind])
 
 
-def predict_command(source: Path, output: Path, weights: Path, *words: object, **options: object) -> list[str]:
+def predict_command(
+    source: Path,
+    output: Path,
+    weights: Path,
+    *words: object,
+    bundle: str = "ct_metastasis_classifier",
+    **options: object,
+) -> list[str]:
     """The command of a user, with a tiny network."""
-    given = {"bundle": "ct_metastasis_classifier", "input": source, "output": output, "checkpoint": weights}
-    named = {**given, **TINY, **options}
+    given = {"bundle": bundle, "input": source, "output": output, "checkpoint": weights}
+    named = {**given, **TINY_OF[bundle], **options}
     listed = [str(word) for name, value in named.items() for word in (f"--{name}", value)]
     return [sys.executable, "scripts/predict.py", *listed, *map(str, words)]
 
 
 def predict(
-    source: Path, output: Path, weights: Path, *words: object, **options: object
+    source: Path, output: Path, weights: Path, *words: object, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     command = predict_command(source, output, weights, *words, **options)
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

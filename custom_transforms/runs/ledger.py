@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from custom_transforms.refusal import RefusedError
 
 Row = dict[str, Any]
-DONE = ("ok", "refused", "failed")  # what a study ends as; before that it is `started`, or `died` with its process
+DONE = ("ok", "refused", "failed")  # what a study ends as; see `Entry` for what it is before
 SALT_BYTES = 16
 BEGAN = "NEURO_RUN_BEGAN"  # environment variable: when the run began that goes on in this process
 
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     Args:
         ledger: file.
         offset: of the row in it, in bytes.
-        status: one of `DONE`, `started` or `died`.
+        status: one of `DONE`; `started`, or `died` with its process; `removed`, where its name is another study's now.
         deaths: processes that died over the study since it was last done.
         date: of the row.
     """

@@ -27,8 +27,9 @@ from custom_transforms.runs.ledger import (
     read_row,
     read_salt,
 )
+from custom_transforms.runs.reassigned_names import remove_outputs, remove_reassigned
 from custom_transforms.runs.study_items import StudyItems
-from custom_transforms.runs.study_record import input_sha256, input_state, outputs_are_whole
+from custom_transforms.runs.study_record import still_holds
 from custom_transforms.runs.summary import SUMMARY, sum_up, tell
 from custom_transforms.runs.work import describe_work
 
@@ -96,10 +97,11 @@ class Studies(Sampler[int]):
         """
         work, shard = describe_work(**self._work), Shard.of(self.shard)
         with lock_folder(self.output_dir, shard):
-            with hold_briefly(self.output_dir):  # one salt for all shards
+            with hold_briefly(self.output_dir):  # one salt for all shards, and each old result is removed once
                 salts = [read_salt(path) for path in find_ledgers(self.output_dir)]
                 self._ledger = Ledger(self.output_dir / shard.ledger, *salts[:1])
-            self.dataset.salt, self._about_work = self._ledger.salt, work
+                self.dataset.salt, self._about_work = self._ledger.salt, work
+                remove_reassigned(self.output_dir, self._ledger, self.dataset.owners())
             self._begun_at = self._ledger.size
             remove_leftovers(self.output_dir)
             newest = newest_rows(self.output_dir)
@@ -165,21 +167,19 @@ class Studies(Sampler[int]):
         """
         failure = account.get("failure") or {"status": "ok", "code": "", "message": ""}
         deaths = self._deaths(account["index"])
-        row = {name: account[name] for name in ("row", "case", "notes", "state", "sha256")}
+        row = {name: account[name] for name in ("row", "case", "notes", "item", "state", "sha256")}
         row |= {"deaths": 0, "attempts": account.get("attempts", deaths + 1), "date": now()}
         self._ledger.append({**row, **failure, **found, **self._about_work})
 
     def _record_killer(self, index: int, entry: Entry) -> None:
-        row = self.dataset.row_id(index)
-        account = {"index": index, "row": row, "case": row, "notes": [], "state": "", "sha256": ""}
-        account |= {"attempts": entry.deaths, "failure": vars(kills_its_worker(entry.deaths))}
+        failure = vars(kills_its_worker(entry.deaths))
+        account = {**self.dataset.account(index), "attempts": entry.deaths, "failure": failure}
         self.record(account, outputs={}, table={}, seconds=None, peak_mb=None)
 
     def _begin(self, index: int) -> None:
         entry = self._pending[index]
         if entry and entry.status == "ok":  # its results are of something else, or not whole
-            for name in read_row(entry)["outputs"]:
-                (self.output_dir / name).unlink(missing_ok=True)
+            remove_outputs(self.output_dir, entry)
         self._in_loader.add(index)
 
     def _deaths(self, index: int) -> int:
@@ -192,8 +192,7 @@ class Studies(Sampler[int]):
             return True
         if self.retry_refused and entry.status != "ok" and entry.date < os.environ.get(BEGAN, now()):
             return True
-        row, image = read_row(entry), self.dataset.data[index]["image"]
+        row = read_row(entry)
         if row["fingerprint"] != self._about_work["fingerprint"]:
             return True
-        is_same = row["state"] == input_state(self.dataset.salt, image) or row["sha256"] == input_sha256(image)
-        return not (is_same and outputs_are_whole(self.output_dir, row["outputs"]))
+        return not still_holds(row, self.dataset.data[index], folder=self.output_dir, salt=self.dataset.salt)

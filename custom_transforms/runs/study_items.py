@@ -10,10 +10,12 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from custom_transforms.mri_study import case_name
 from custom_transforms.resources import PeakMemory, megabytes
 from custom_transforms.runs.failures import describe_failure
 from custom_transforms.runs.study_name import name_study
-from custom_transforms.runs.study_record import input_sha256, input_state, row_id
+from custom_transforms.runs.study_record import input_sha256, input_state, item_state, row_id
+from custom_transforms.save_mask import file_stem
 
 STUDY = "study"  # key of an item's account, as JSON: a loader makes tensors of numbers
 
@@ -27,8 +29,8 @@ class StudyItems(Dataset[dict[str, Any]]):
         base_dir: folder that the studies lie in; ids are made from what follows it in a path.
 
     An item that could be prepared has what `transform` leaves, and `study`, a JSON text with `row` (id), `index`,
-    `case`, `state` and `sha256` of its files, `seconds`, `peak_mb` and `notes`. Any other has `study` alone, which
-    then also says `failure`.
+    `case`, hashes of what the list says of it (`item`) and of its files (`state`, `sha256`), `seconds`, `peak_mb` and
+    `notes`. Any other has `study` alone, which then also says `failure`.
     """
 
     def __init__(
@@ -47,21 +49,34 @@ class StudyItems(Dataset[dict[str, Any]]):
         """Give the id of a study in the ledger."""
         return row_id(self.salt, self.data[index]["image"], self.base_dir)
 
+    def owners(self) -> dict[str, str]:
+        """Give the row id of the study that each name, as files have it, belongs to."""
+        return {file_stem(case_name(item)): self.row_id(index) for index, item in enumerate(self.data)}
+
+    def account(self, index: int) -> dict[str, Any]:
+        """Say by what a study is known again; with `failure` where its files cannot be read."""
+        item, row = self.data[index], self.row_id(index)
+        account: dict[str, Any] = {"index": index, "row": row, "case": row, "notes": [], "state": "", "sha256": ""}
+        account["item"] = item_state(self.salt, item)
+        try:
+            state, sha256 = input_state(self.salt, item["image"]), input_sha256(item["image"])
+            account |= {"state": state, "sha256": sha256}
+        except Exception as error:
+            account["failure"] = vars(describe_failure(error, "preparing"))
+        return account
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Prepare a study, or say why that cannot be."""
         began, peak, item = time.monotonic(), PeakMemory(), dict(self.data[index])
-        account: dict[str, Any] = {"index": index, "row": self.row_id(index), "notes": [], "state": "", "sha256": ""}
-        account["case"] = account["row"]
+        account = self.account(index)
         prepared: dict[str, Any] = {}
-        try:
-            account["state"] = input_state(self.salt, item["image"])
-            account["sha256"] = input_sha256(item["image"])
-            item["case"], account["notes"] = name_study(item, account["row"])
-            account["case"] = item["case"]
-            prepared = self.transform(item)
-        except Exception as error:
-            account["failure"] = vars(describe_failure(error, "preparing"))
-            prepared = {}
+        if "failure" not in account:
+            try:
+                item["case"], account["notes"] = name_study(item, account["row"])
+                account["case"] = item["case"]
+                prepared = self.transform(item)
+            except Exception as error:
+                account["failure"] = vars(describe_failure(error, "preparing"))
         account["seconds"] = round(time.monotonic() - began, 3)
         account["peak_mb"] = megabytes(peak.peak_bytes())
         return {**prepared, STUDY: json.dumps(account)}
