@@ -12,6 +12,7 @@ from custom_transforms.dicom.tags import silent_pydicom
 
 NIFTI = (".nii", ".nii.gz")
 TRIED = 20  # files of a folder that are opened to find a DICOM file
+MASK_FOLDERS = ("labelsTr", "labelsTs")  # of the Medical Segmentation Decathlon
 Studies = list[tuple[str, Path]]
 
 
@@ -19,9 +20,10 @@ def find_studies(path: Path, task: str) -> Studies:
     """List the studies at a path, sorted by name.
 
     CT: a folder that directly holds DICOM files is one study. Of another, each NIfTI file and zip archive is a study,
-    and so is each sub-folder, if two of them differ in StudyInstanceUID: else they are the series of one study. What
-    cannot be read counts as a study only beside others. BraTS: a folder with NIfTI files is one patient, unless all are
-    4D, when each is one; other folders are looked through.
+    and so is each sub-folder, readable or not, so that a patient who was copied badly is not lost: unless at least two
+    can be read and all that can be have one StudyInstanceUID, when they are the series of one study. A sub-folder whose
+    own folders hold one study is that study. BraTS: a folder with NIfTI files is one patient, unless they are 4D, when
+    each is one; other folders are looked through, and those with nothing to look through are patients too.
 
     Args:
         path: folder or file.
@@ -42,31 +44,40 @@ def find_studies(path: Path, task: str) -> Studies:
 
 
 def _ct_studies(folder: Path) -> list[Path]:
-    """Places of several studies, of one that is not the folder itself, or nothing where the folder is one study."""
+    """Places of all studies below a folder, or nothing where the folder is one or holds none."""
     files, folders = _children(folder)
     single = [file for file in files if file.name.lower().endswith((*NIFTI, ".zip"))]
     if any(_study_uid_of(file) is not None for file in files[:TRIED] if file not in single):
         return []
-    inside = {child: [] if child.is_symlink() else _ct_studies(child) for child in folders}
-    uids = {uid for child in folders if not inside[child] for uid in [_study_uid(child)] if uid}
-    several = len(uids) + sum(len(found) for found in inside.values()) + len(single) > 1
-    if not several:
-        return single or [place for found in inside.values() for place in found]
-    return [*single, *(place for child in folders for place in inside[child] or [child])]
+    inside = [_studies_in(child) for child in folders]
+    if not single and inside == [[child] for child in folders] and _are_series(folders):
+        return []
+    return [*single, *(place for places in inside for place in places)]
+
+
+def _studies_in(child: Path) -> list[Path]:
+    """Places of the studies of a sub-folder: itself, unless it holds several or one in a single file."""
+    found = [] if child.is_symlink() else _ct_studies(child)
+    return found if len(found) > 1 or any(place.is_file() for place in found) else [child]
+
+
+def _are_series(folders: list[Path]) -> bool:
+    """Tell whether at least two folders can be read, and all that can be are of one study."""
+    uids = [uid for folder in folders if (uid := _study_uid(folder))]
+    return len(uids) > 1 and len(set(uids)) == 1
 
 
 def _brats_studies(folder: Path) -> list[Path]:
     """Places of all patients below a folder, or nothing where the folder is one or holds none."""
     files, folders = _children(folder)
     images = [file for file in files if file.name.lower().endswith(NIFTI)]
-    if images:
-        return images if all(_is_stack(file) for file in images) else []
-    found: list[Path] = []
+    are_stacks = [_is_stack(file) for file in images]
+    if images and (True not in are_stacks or False in are_stacks):
+        return []
+    found = images
     for child in folders:
-        if child.name.lower().startswith("labels"):  # labelsTr of the Medical Segmentation Decathlon
-            continue
-        deeper = [] if child.is_symlink() else _brats_studies(child)
-        found += deeper or [child] * any(child.glob("*.nii*"))
+        if child.name not in MASK_FOLDERS:
+            found += ([] if child.is_symlink() else _brats_studies(child)) or [child]
     return found
 
 
@@ -107,8 +118,11 @@ def _study_uid_of(file: Path) -> str | None:
     return None
 
 
-def _is_stack(file: Path) -> bool:
-    """Tell by its header whether a NIfTI file has several volumes (field dim: number of axes, then their lengths)."""
+def _is_stack(file: Path) -> bool | None:
+    """Tell by its header whether a NIfTI file has several volumes, None where that cannot be read.
+
+    Field dim: number of axes, then their lengths.
+    """
     with suppress(OSError, zlib.error):
         start = read_beginning(file)
         raw = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(start, 1024) if start[:2] == b"\x1f\x8b" else start
@@ -116,4 +130,4 @@ def _is_stack(file: Path) -> bool:
             if int.from_bytes(raw[:4], order) == 348:
                 axes, *lengths = (int.from_bytes(raw[at : at + 2], order) for at in range(40, 52, 2))
                 return axes >= 4 and lengths[3] > 1
-    return False
+    return None

@@ -102,12 +102,13 @@ def _find_images(dataset_dir: Path) -> dict[str, str]:
             raise ValueError(f"expected one study per patient, got {found[patient]} and {image}")
         if path.is_dir() and not any(path.iterdir()):
             raise ValueError(f"expected a study in folder {image}, got nothing")
-    if folder == dataset_dir and not found and any(not name.endswith(NO_IMAGES) for name in strangers):
-        found[folder.resolve().name] = "."  # the folder is itself one study
+    strangers = [name for name in strangers if not name.endswith(NO_IMAGES)]
+    if folder == dataset_dir and not found and strangers:
+        found[folder.resolve().name], strangers = ".", []  # the folder is itself one study
     if not found:
         raise ValueError(f"expected {EXPECTED_LAYOUT}, got no study in {folder}")
-    if folder != dataset_dir and strangers:
-        logger.warning("not used, since they are no studies: %s in %s", ", ".join(strangers[:3]), FOLDER)
+    if strangers:
+        logger.warning("not used, since they are no studies: %d files", len(strangers))
     _check_spellings(found)
     return dict(sorted(found.items()))
 

@@ -243,3 +243,10 @@ def test_command_refuses_options_of_the_other_task(tmp_path: Path) -> None:
     done = run_command(make_set(tmp_path, patients=2), "--layout", "brats2018")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("build_data_lists: expected --layout and --modalities only for BraTS, --table only for CT\n")
+
+
+def test_files_that_are_no_studies_are_counted_in_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.nii.gz", "data_list.json", "b.zip", "c.dcm"):
+        (tmp_path / name).touch()
+    assert [study.patient for study in find_ct_data_set(tmp_path, unlabelled=True).cases] == ["a"]
+    assert caplog.messages == ["not used, since they are no studies: 2 files"]

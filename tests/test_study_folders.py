@@ -24,6 +24,11 @@ def nifti(file: Path, *shape: int) -> Path:
     return file
 
 
+def damaged(folder: Path, content: bytes = b"", name: str = "001.dcm") -> None:
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(content)
+
+
 def names(path: Path, task: str = "ct") -> list[str]:
     found = find_studies(path, task)
     assert all(place == (path if name == "." else path / name) for name, place in found)
@@ -52,11 +57,36 @@ def test_folders_of_different_studies_are_studies_whatever_lies_beside(tmp_path:
     assert names(tmp_path) == ["a", "b", "damaged"]
 
 
-def test_what_cannot_be_read_is_no_study_of_its_own_beside_one(tmp_path: Path) -> None:
-    study(tmp_path / "a")
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "001.dcm").write_bytes(b"")
+def test_patients_beside_the_only_readable_one_are_studies_too(tmp_path: Path) -> None:
+    for site in (tmp_path / "site_1", tmp_path / "site_2"):
+        study(site / "a" / "series")
+        damaged(site / "cut")
+        damaged(site / "docs", b"read me", "readme.txt")
+        (site / "empty").mkdir()
+        damaged(site / "page", b"<html>404</html>")
+    patients = ["a", "cut", "docs", "empty", "page"]
+    assert names(tmp_path / "site_1") == patients
+    assert names(tmp_path) == [f"{site}/{patient}" for site in ("site_1", "site_2") for patient in patients]
+
+
+def test_patients_of_whom_none_can_be_read_are_studies_all_the_same(tmp_path: Path) -> None:
+    damaged(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_series_of_one_study_stay_one_whatever_else_lies_beside(tmp_path: Path) -> None:
+    study(tmp_path / "soft", "1.2.1")
+    study(tmp_path / "scout", "1.2.1", SeriesInstanceUID="1.2.3.4", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    damaged(tmp_path / "cut")
+    (tmp_path / "empty").mkdir()
     assert names(tmp_path) == ["."]
+
+
+def test_only_sub_folder_is_the_study_and_gives_its_name(tmp_path: Path) -> None:
+    study(tmp_path / "p1" / "deep" / "deeper")
+    (tmp_path / "labels.csv").write_text("PatientID,Label\n")
+    assert names(tmp_path) == ["p1"]
 
 
 def test_studies_of_a_patient_and_of_a_folder_inside_are_found(tmp_path: Path) -> None:
@@ -98,3 +128,19 @@ def test_a_patient_of_brats_is_a_folder_of_3d_files_or_a_4d_file(tmp_path: Path,
     assert names(tmp_path / "brats", "brats") == ["HGG/p1", "HGG/p2", "LGG/p3"]
     assert names(tmp_path / "brats" / "HGG" / "p1", "brats") == ["."]
     assert names(tmp_path / "msd", "brats") == [f"imagesTr/t1{ending}", f"imagesTr/t2{ending}"]
+
+
+def test_folders_without_images_are_patients_of_brats_too(tmp_path: Path) -> None:
+    nifti(tmp_path / "HGG" / "p1" / "p1_t1.nii")
+    damaged(tmp_path / "HGG" / "p1" / "notes", b"", "notes.txt")  # his, and no patient
+    damaged(tmp_path / "HGG" / "p2", b"", "p2_t1.mha")
+    damaged(tmp_path / "p3", b"<html>404</html>", "index.html")
+    (tmp_path / "p4").mkdir()
+    assert names(tmp_path, "brats") == ["HGG/p1", "HGG/p2", "p3", "p4"]
+
+
+def test_damaged_file_among_4d_files_is_a_patient_as_they_are(tmp_path: Path) -> None:
+    nifti(tmp_path / "imagesTr" / "a.nii.gz", 2, 2, 2, 4)
+    damaged(tmp_path / "imagesTr" / "deeper", b"", "b.nii.gz")
+    (tmp_path / "imagesTr" / "c.nii.gz").write_bytes(b"<html>404</html>")
+    assert names(tmp_path, "brats") == ["imagesTr/a.nii.gz", "imagesTr/c.nii.gz", "imagesTr/deeper"]
