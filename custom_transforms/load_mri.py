@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import LoadImaged, MapTransform
 
+from custom_transforms.identifying import shown_name
 from custom_transforms.isolated_readers import read_patient_isolated
 from custom_transforms.mri_grid import Affine
 from custom_transforms.mri_study import MODALITIES, case_name, study_name
@@ -30,14 +32,14 @@ class LoadImageModalitiesd(LoadImaged):
         seconds: that all files of one patient may take.
 
     The item may carry `modalities` (order of its files or channels; else FLAIR, T1, T1ce, T2), `label_convention`, and
-    `slices`, how many h5 slices there must be.
+    `slices`, how many h5 slices there must be; `refused` (parts of a reason) says that its files are no patient's.
 
     Returns:
         the item with `image` `(4, X, Y, Z)` float32 and `label` `(1, X, Y, Z)` uint8 as MetaTensor on the grid of
         the first file, `label_convention`, and `case`, by default the first file's stem.
 
     Raises:
-        RefusedError: see `custom_transforms.isolated_readers.read_patient_isolated`.
+        RefusedError: see `custom_transforms.isolated_readers.read_patient_isolated`; or the reason in `refused`.
     """
 
     def __init__(
@@ -57,6 +59,9 @@ class LoadImageModalitiesd(LoadImaged):
         item = dict(data)
         image_key, *label_keys = self.keys
         source, modalities = item[image_key], item.get("modalities") or MODALITIES
+        if "refused" in item:
+            refusal = RefusedError.of(**item["refused"])
+            raise refusal.renamed(shown_name(refusal.file, Path(source)))
         item["case"] = case_name(item)
         codes = item.setdefault("label_convention", dict(self.label_convention))
         label_key = next((key for key in label_keys if key in item), None)

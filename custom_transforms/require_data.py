@@ -70,8 +70,10 @@ def require_data(
 def _refuse_repeated(fold: str, data: Fold, data_list: Path) -> None:
     positions: dict[str, list[int]] = defaultdict(list)
     for position, item in enumerate(data.data, start=1):
+        if "refused" in item:  # it has no results
+            continue
         positions[file_stem(case_name(item))].append(position)
-    most = max(positions.values(), key=len)
+    most = max(positions.values(), key=len, default=[])
     if len(most) > 1:
         expected = f"a name of its own for each case in '{fold}'"
         got = f"one for the cases {', '.join(map(str, most[:5]))}{', …' * (len(most) > 5)} of it"

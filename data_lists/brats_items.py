@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_lists.brats_layouts import find_data_set, list_files
+from data_lists.brats_layouts import IMAGES, find_data_set, folders_without_images, list_files
 from data_lists.case_files import CaseFiles
 from data_lists.data_list_file import CaseItem
 from data_lists.patient_files import UnclearFilesError, group_patients
-
-IMAGES = (".nii", ".nii.gz", ".h5")
 
 
 def list_brats_items(dataset_dir: Path) -> list[CaseItem]:
     """List the cases of a folder, in any of the layouts; no voxel is read.
 
-    Where the folder as a whole fits no layout, or a case of it is incomplete, each folder of images is taken by itself:
-    an incomplete case has fewer `modalities`, and the image of files that are no case is their folder. The loader
-    refuses both.
+    Where the folder as a whole fits no layout, or a case of it is incomplete, each folder of images is taken by itself.
+    An incomplete case has fewer `modalities`; files that are no case, or no images, become an item of their folder that
+    says why in `refused`. The loader refuses both, so that whatever lies beside the cases has its row.
 
     Args:
         dataset_dir: folder of a data set, or of one patient.
@@ -26,31 +24,39 @@ def list_brats_items(dataset_dir: Path) -> list[CaseItem]:
         Items with whole paths.
 
     Raises:
-        OSError: If the folder cannot be read.
-        ValueError: If there is no case in it.
+        OSError: If the folder cannot be read, or is none.
+        ValueError: If there is no file in it.
     """
+    names: dict[str, list[str]] = {}
+    files = list_files(dataset_dir)
+    for path in files:
+        folder, _, name = path.rpartition("/")
+        names.setdefault(folder or ".", []).extend([name] * bool(name))
+    unclear = folders_without_images(files)
+    items: list[CaseItem] = []
     try:
-        return [_item(case, dataset_dir) for case in find_data_set(dataset_dir, unlabelled=True).cases]
+        items += [_item(case, dataset_dir) for case in find_data_set(dataset_dir, unlabelled=True).cases]
     except ValueError:
-        folders: dict[str, list[str]] = {}
-        for path in list_files(dataset_dir):
-            if path.endswith((*IMAGES, "/")):
-                folder, _, name = path.rpartition("/")
-                folders.setdefault(folder, []).append(name)
-        items = [item for folder, names in folders.items() for item in _items_of(dataset_dir / folder, names)]
-        if all(item["image"] == str(dataset_dir) for item in items):  # nothing is clear
-            raise
-        return items
+        unclear += [folder for folder, inside in names.items() if any(name.endswith(IMAGES) for name in inside)]
+    return items + [item for folder in unclear for item in _items_of(dataset_dir / folder, names[folder])]
 
 
 def _items_of(folder: Path, names: list[str]) -> list[CaseItem]:
     try:
-        cases = group_patients(names)
-    except UnclearFilesError:
-        return [{"image": str(folder)}]
-    if any(not case.modalities for case in cases):  # a 4D file, which does not say what its channels are
-        return [{"image": str(folder)}]
-    return [_item(case, folder) for case in cases]
+        return [_item(case, folder) for case in _clear_cases(names)]
+    except UnclearFilesError as error:
+        reason = {"reason_code": error.reason_code, "file": error.file, "expected": error.expected, "got": error.got}
+        return [{"image": str(folder), "refused": reason}]
+
+
+def _clear_cases(names: list[str]) -> list[CaseFiles]:
+    """Group files as `group_patients` does, and refuse one that does not say what its channels are."""
+    cases = group_patients(names)
+    for case in cases:
+        if not case.modalities:
+            expected = "a data list that says in `modalities` which channel is which"
+            raise UnclearFilesError("unstated_modalities", case.image[0], expected, "one file, which does not say it")
+    return cases
 
 
 def _item(case: CaseFiles, folder: Path) -> CaseItem:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data_lists.case_files import LABEL_CONVENTIONS, MODALITIES, DataSet, check_modalities
 from data_lists.duplicates import check_case_names
@@ -13,6 +14,7 @@ from data_lists.kaggle_layout import SLICE_NAME, find_kaggle_cases
 from data_lists.msd_layout import find_msd_cases, is_msd, read_msd_header
 from data_lists.nifti_case_folders import NAMES_2018, NAMES_2023, find_case_folders
 
+logger = logging.getLogger(__name__)
 EXPECTED_NAMES = {
     "brats2018": "<case>_flair.nii.gz, _t1, _t1ce, _t2, _seg",
     "brats2023": "<case>-t2f.nii.gz, -t1n, -t1c, -t2w, -seg",
@@ -21,6 +23,7 @@ EXPECTED_NAMES = {
     "kaggle_h5": "volume_<n>_slice_<m>.h5 with meta_data.csv",
 }
 LAYOUTS = tuple(EXPECTED_NAMES)
+IMAGES = (".nii", ".nii.gz", ".h5")
 _LICENCE = "not stated in the files: the terms under which the data set was released apply"
 
 
@@ -69,6 +72,8 @@ def find_data_set(
     if not cases:
         raise ValueError(f"expected {EXPECTED_NAMES[layout]} for layout {layout}, got no case in {dataset_dir}")
     check_case_names(cases)
+    if foreign := folders_without_images(files):
+        logger.warning("not used, since no image is in them: %d folders", len(foreign))
     ordered = tuple(sorted(cases, key=lambda case: case.case))
     return DataSet(dataset_dir, layout, name, licence, convention, codes, ordered)
 
@@ -125,6 +130,25 @@ def recognise_layout(files: Sequence[str]) -> str:
         return fits[0]
     expected = "; ".join(f"{layout}: {names}" for layout, names in EXPECTED_NAMES.items() if layout != "brats2024")
     raise ValueError(f"expected the names of one layout ({expected}), got those of {' and '.join(fits) or 'none'}")
+
+
+def folders_without_images(files: Sequence[str]) -> list[str]:
+    """Name the folders in which a patient may be lost: with neither image nor folder, and beside images, not below.
+
+    Args:
+        files: of `list_files`.
+
+    Returns:
+        Relative POSIX paths, sorted; `.` is the data set itself.
+    """
+    folders: dict[PurePosixPath, bool] = {}
+    for path in files:
+        folder = PurePosixPath(path.rpartition("/")[0])
+        folders[folder] = folders.get(folder, False) or path.endswith(IMAGES)
+    with_images = {folder for folder, has_image in folders.items() if has_image}
+    with_folders = {parent for folder in folders for parent in folder.parents}
+    leaves = folders.keys() - with_images - with_folders
+    return sorted(folder.as_posix() for folder in leaves if with_images.isdisjoint(folder.parents))
 
 
 def _stop(error: OSError) -> None:

@@ -16,7 +16,7 @@ class CaseItem(TypedDict, total=False):
 
     For MRI, `modalities` is the order of the files or channels of `image`, the hashes in `sha256["image"]` are always
     those of FLAIR, T1, T1ce, T2, `slices` is there only for h5 slices, and the convention of the labels and
-    `tumour_ml` only with a mask.
+    `tumour_ml` only with a mask. `refused` says of files that are no case why, in the parts of a reason.
     """
 
     case: str
@@ -28,6 +28,7 @@ class CaseItem(TypedDict, total=False):
     label_convention: dict[str, int]
     tumour_ml: float
     sha256: dict[str, str | list[str]]
+    refused: dict[str, str]
 
 
 class DataList(TypedDict, total=False):

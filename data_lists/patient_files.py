@@ -72,6 +72,8 @@ def group_patients(files: Sequence[str]) -> list[CaseFiles]:
     Raises:
         UnclearFilesError: If the files are nobody's, or are one thing twice.
     """
+    if not files:
+        raise UnclearFilesError("no_files", ".", EXPECTED, "no file")
     cases = []
     for (_, case), found in _named_cases(files).items():
         present = tuple(modality for modality in MODALITIES if modality in found)
@@ -86,8 +88,6 @@ def _list_files(folder: Path) -> list[str]:
         place = Path(here).relative_to(folder)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and len(place.parts) < DEEPEST)
         found += [(place / name).as_posix() for name in sorted(names) if not name.startswith(".")]
-    if not found:
-        raise UnclearFilesError("no_files", ".", EXPECTED, "no file")
     return found
 
 
@@ -103,7 +103,7 @@ def _named_cases(files: Sequence[str]) -> dict[tuple[str, str], dict[str, str]]:
                 found = cases.setdefault((folder, match["case"]), {})
                 kind = kinds[match["ending"]]
                 if kind in found:
-                    raise UnclearFilesError("two_files", path, f"one file for {kind}", f"{found[kind]} as well")
+                    raise UnclearFilesError("two_files", path, f"one file for {kind}", "another as well")
                 found[kind] = path
     return {case: found for case, found in cases.items() if set(found) != {MASK}}  # that of a 4D file has no modality
 

@@ -50,7 +50,7 @@ def find_items(source: Path, bundle: Path, fold: str) -> tuple[Path, list[Any]]:
         return folder, load_fold(source, fold, folder)
     if bundle_modality(bundle) == "CT":
         return folder, [{"image": str(path)} for _, path in find_studies(source, "ct")]
-    return folder, list(list_brats_items(folder))
+    return folder, list(list_brats_items(source))
 
 
 def run(given: argparse.Namespace, further: list[str]) -> int:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+from monai.data import Dataset
 
+from custom_transforms.load_mri import LoadImageModalitiesd
+from custom_transforms.refusal import RefusedError
+from custom_transforms.require_data import require_data
 from data_lists.brats_items import list_brats_items
 
 WHOLE = ("flair", "t1", "t1ce", "t2")
@@ -42,15 +48,57 @@ def test_one_incomplete_patient_is_a_case(tmp_path: Path) -> None:
     assert found(tmp_path) == {"P1": ["FLAIR", "T1"]}
 
 
-def test_files_that_are_no_case_become_their_folder(tmp_path: Path) -> None:
+def refusals(folder: Path) -> dict[str, str]:
+    """What the bundle's loader says of the items that are no case, by the folder's name."""
+    lines = {}
+    for item in list_brats_items(folder):
+        if "case" not in item:
+            with pytest.raises(RefusedError) as caught:
+                LoadImageModalitiesd("image")(item)
+            lines[Path(str(item["image"])).name] = str(caught.value).partition(", got")[0]
+    return lines
+
+
+@pytest.mark.parametrize("incomplete", [False, True], ids=["a whole data set", "beside an incomplete case"])
+def test_folder_without_an_image_is_refused_by_name(tmp_path: Path, incomplete: bool) -> None:
+    touch(tmp_path / "P1", "P1", *WHOLE[2 * incomplete :])
+    for folder, file in {"page": "index.html", "other": "P2_t1.mha", "P1/notes": "notes.txt"}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).touch()
+    (tmp_path / "empty").mkdir()
+    starts = {name: line.partition(": expected")[0] for name, line in refusals(tmp_path).items()}
+    assert starts == {"empty": "no_files: .", "other": "not_nifti: P2_t1.mha", "page": "no_patient: ."}
+    assert list(found(tmp_path)) == ["P1"]
+
+
+def test_refusal_says_what_is_the_matter_with_the_files(tmp_path: Path) -> None:
     touch(tmp_path / "P1", "P1", *WHOLE)
     touch(tmp_path / "stack", "of", "unknown_channels")
-    (tmp_path / "empty").mkdir()
     (tmp_path / "twice").mkdir()
     for name in ("P2_flair.nii", "P2_flair.nii.gz"):
         (tmp_path / "twice" / name).touch()
-    images = [item["image"] for item in list_brats_items(tmp_path) if "case" not in item]
-    assert images == [str(tmp_path / name) for name in ("empty", "stack", "twice")]
+    assert refusals(tmp_path) == {
+        "stack": "unstated_modalities: of_unknown_channels.nii.gz: expected a data list that says in `modalities` which"
+        " channel is which",
+        "twice": "two_files: P2_flair.nii.gz: expected one file for FLAIR",
+    }
+
+
+def test_refusal_withholds_a_name_that_stands_in_the_file(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.zeros((2, 2, 2, 4), np.int16), np.eye(4))
+    image.header["descrip"] = "Quux Zebedee"
+    nib.save(image, tmp_path / "zebedee.nii")
+    assert refusals(tmp_path)[tmp_path.name].startswith("unstated_modalities: file 1 of 1: ")
+
+
+def test_refused_folders_of_one_name_stop_no_run(tmp_path: Path) -> None:
+    for patient in ("P1", "P2"):
+        touch(tmp_path / patient / "nifti", patient, *WHOLE)
+        (tmp_path / patient / "dicom").mkdir()
+        (tmp_path / patient / "dicom" / "1.dcm").touch()
+    items = list_brats_items(tmp_path)
+    assert len(items) == 4
+    require_data({"test": Dataset(items)}, "data_list.json")
 
 
 def test_volume_of_slices_without_their_table_is_listed(tmp_path: Path) -> None:
@@ -62,9 +110,11 @@ def test_volume_of_slices_without_their_table_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_folder_without_any_case_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_file_is_refused_and_files_of_nobody_are_one_refused_item(tmp_path: Path) -> None:
+    (tmp_path / "P1").mkdir()
     with pytest.raises(ValueError, match="empty folder"):
         list_brats_items(tmp_path)
     (tmp_path / "scan.nii.gz").touch()
-    with pytest.raises(ValueError, match="expected the names of one layout"):
-        list_brats_items(tmp_path)
+    assert refusals(tmp_path)[tmp_path.name].startswith("unstated_modalities: scan.nii.gz: ")
+    with pytest.raises(NotADirectoryError):
+        list_brats_items(tmp_path / "scan.nii.gz")

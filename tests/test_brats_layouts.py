@@ -139,3 +139,9 @@ def test_case_of_2023_without_time_point_is_refused(tmp_path: Path) -> None:
 def test_order_of_modalities_is_refused_where_names_state_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected no order of modalities"):
         find_data_set(add_case(tmp_path, "A"), modalities=["FLAIR", "T1", "T1ce", "T2"])
+
+
+def test_folders_without_an_image_are_counted_in_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(add_case(tmp_path, "A"), "B/B_t1.mha", "C/index.html", "A/notes/notes.txt", "readme.txt")
+    assert [case.case for case in find_data_set(tmp_path).cases] == ["A"]
+    assert caplog.messages == ["not used, since no image is in them: 2 folders"]
