@@ -27,26 +27,40 @@ def check_study(path: str | Path, task: str, *, labels: bool = False, label_conv
 
     Raises:
         RefusedError: the study is not fit, with the reason code, the file relative to the study, and what came.
-        ValueError: no such task or label convention, or labels asked for where there are none.
+        ValueError: see `check_options`.
 
     Example:
         >>> check_study("patients/case_07", "ct").data.shape
         (512, 512, 28)
     """
-    if task not in TASKS:
-        raise ValueError(f"expected a task of {', '.join(TASKS)}, got {task!r}")
+    check_options(task, labels=labels, label_convention=label_convention)
     if task == "ct":
-        if labels or label_convention is not None:
-            raise ValueError("expected no labels for the task ct, which has no masks")
         return check_ct(Path(path))
-    if label_convention is not None and label_convention not in LABEL_CONVENTIONS:
-        raise ValueError(f"expected a label convention of {', '.join(LABEL_CONVENTIONS)}, got {label_convention!r}")
     path = Path(path)
     try:
         return _check_patient(path, labels, label_convention)
     except UnclearFilesError as error:
         refusal = RefusedError.of(error.reason_code, error.file, expected=error.expected, got=error.got)
         raise (refusal if error.file == "." else refusal.renamed(shown_name(error.file, path))) from None
+
+
+def check_options(task: str, *, labels: bool = False, label_convention: str | None = None) -> None:
+    """Refuse options that no study could be checked with.
+
+    Args:
+        task: see `check_study`, as all.
+        labels: see there.
+        label_convention: see there.
+
+    Raises:
+        ValueError: no such task or label convention, or labels asked for where there are none.
+    """
+    if task not in TASKS:
+        raise ValueError(f"expected a task of {', '.join(TASKS)}, got {task!r}")
+    if task == "ct" and (labels or label_convention is not None):
+        raise ValueError("expected no labels for the task ct, which has no masks")
+    if label_convention is not None and label_convention not in LABEL_CONVENTIONS:
+        raise ValueError(f"expected a label convention of {', '.join(LABEL_CONVENTIONS)}, got {label_convention!r}")
 
 
 def _check_patient(path: Path, labels: bool, label_convention: str | None) -> FitStudy:
@@ -76,8 +90,9 @@ def _check_patient(path: Path, labels: bool, label_convention: str | None) -> Fi
     except RefusedError as error:
         raise error.renamed(_name_in_study(error.file, files, path)) from None
     if not files.modalities and header is None:
-        note = f"the file does not say which channel is which: {', '.join(MODALITIES)} taken"
-        return replace(study, notes=(note, *study.notes))
+        taken = f"the file does not say which channel is which: {', '.join(MODALITIES)} taken"
+        warning = f"{taken}; predict.py segments it only from a data list, whose `modalities` say it"
+        return replace(study, warnings=(warning, *study.warnings))
     return study
 
 

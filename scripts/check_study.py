@@ -3,7 +3,7 @@
 
 Fit: exit status 0, and the last line on standard output is a JSON object of one line. Not fit: 2, and the last line on
 standard error is the reason, `reason_code: FILE: expected ..., got ...`. Could not run: 3. A folder of studies gives a
-table and a JSON file; 0 where all are fit, 2 where some are not.
+table and a JSON file; 0 where all are fit, 2 where some are not, 3 where none could be checked.
 
 Example:
     python scripts/check_study.py patients/case_07 --task ct
@@ -21,10 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from custom_transforms.atomic_file import whole_file
-from custom_transforms.check_study import TASKS, check_study
+from custom_transforms.check_study import TASKS, check_options, check_study
 from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.study_folders import find_studies
-from custom_transforms.study_table import as_table, check_studies
+from custom_transforms.study_table import as_table, check_only, check_studies, keep_rows
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,10 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     options = {"task": arguments.task, "labels": arguments.labels, "label_convention": arguments.label_convention}
+    check_options(**options)
     check = partial(check_study, **options)
     studies = [(".", arguments.path)] if arguments.one else find_studies(arguments.path, arguments.task)
     if len(studies) == 1:
-        study = check(studies[0][1])
+        study = check_only(studies[0][1], arguments.path, check)
         if arguments.save_volume:
             with whole_file(arguments.save_volume) as file, file.open("wb") as stream:
                 np.savez(stream, data=study.data, affine=study.affine)
@@ -56,13 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.save_volume:
         raise ValueError(f"--save-volume: expected one study, got a folder of {len(studies)}")
-    rows = list(tqdm(check_studies(studies, check), total=len(studies), desc="checking", unit="study"))
-    with whole_file(arguments.output) as file:
-        file.write_text(json.dumps({"studies": rows}, indent=1) + "\n")
-    refused = sum(row["status"] != "ok" for row in rows)
+    checked = tqdm(check_studies(studies, check), total=len(studies), desc="checking", unit="study")
+    rows = keep_rows(checked, arguments.output)
+    refused, failed = (sum(row["status"] == status for row in rows) for status in ("refused", "failed"))
     print(as_table(rows))
-    print(f"{len(rows)} studies, {refused} refused: {arguments.output}")
-    return 2 if refused else 0
+    print(f"{len(rows)} studies, {refused} refused, {failed} failed: {arguments.output}")
+    return 3 if failed == len(rows) else 2 if refused + failed else 0
 
 
 def main() -> int:

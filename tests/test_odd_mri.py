@@ -107,7 +107,8 @@ def test_stack_in_the_order_taken_or_declared(tmp_path: Path) -> None:
     save(tmp_path / "alone" / "a.nii.gz", stack, "LPS")
     study = check_study(tmp_path / "alone" / "a.nii.gz", "brats")
     assert_same(study)
-    assert study.notes == ("the file does not say which channel is which: FLAIR, T1, T1ce, T2 taken",)
+    (warning,) = study.warnings
+    assert warning.startswith("the file does not say which channel is which: FLAIR, T1, T1ce, T2 taken; predict.py")
     assert_same(check_study(tmp_path / "alone", "brats"))
     (tmp_path / "task").mkdir()
     save(tmp_path / "task" / "imagesTr" / "a.nii.gz", stack[..., ::-1])
