@@ -66,6 +66,9 @@ class MilestonesHandler:
     def attach(self, engine: SupervisedTrainer) -> None:
         """Run at the end of each epoch."""
         remove_leftovers(self.folder)
+        last_stage = stage_number(self.stages, engine.state.max_epochs)
+        names = [*(f"best_{name}.pt" for name in self.SCORES), *(f"stage{1 + i}.pt" for i in range(last_stage))]
+        engine.state.milestone_files = [self.folder / name for name in names]  # for which room must be
         engine.state.milestones = {}  # file name to its row in the table
         engine.state_dict_user_keys.append("milestones")
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
-from torch import nn
+from torch import Tensor, nn
 
 from custom_transforms.atomic_file import remove_leftovers, whole_file
 from custom_transforms.best_model import plain
@@ -19,7 +19,8 @@ from custom_transforms.newest_checkpoint import CHOICES, Checkpoint, newest_chec
 from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.resources import require_disk
 
-KEPT = 4  # checkpoints' sizes: two of them, the one that is being written, and models without the optimizer's state
+CHECKPOINTS = 3  # at once: the newest, the one before, and any that is being written
+MODELS = 3  # the best, as safetensors too, and the best of an earlier run
 
 
 class TrainingCheckpointHandler:
@@ -74,7 +75,7 @@ class TrainingCheckpointHandler:
         """
         log = logging.getLogger(__name__)
         remove_leftovers(self.path.parent)
-        require_disk(self.path.parent, KEPT * self._checkpoint_bytes(engine))
+        require_disk(self.path.parent, self._room_bytes(engine))
         if self.resume == "false":
             if self.path.is_file():
                 log.warning("%s of an earlier training is overwritten after the first epoch", self.path.name)
@@ -114,12 +115,22 @@ class TrainingCheckpointHandler:
                 "checkpoint_mismatch", name, expected="this configuration's", got=last_line(error)
             ) from error
 
-    def _checkpoint_bytes(self, engine: SupervisedTrainer) -> int:
-        """Estimate a checkpoint's size: the network, and twice what the optimizer moves, as Adam keeps."""
-        moved = [weight for group in engine.optimizer.param_groups for weight in group["params"]]
-        kept = [*engine.network.parameters(), *engine.network.buffers(), *moved, *moved]
-        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
+    def _room_bytes(self, engine: SupervisedTrainer) -> int:
+        """Estimate what is written at most, less what is there: a file that is replaced makes room for the next."""
+        moved = _bytes(weight for group in engine.optimizer.param_groups for weight in group["params"])
+        model = _bytes([*engine.network.parameters(), *engine.network.buffers()])
+        whole = model + 2 * moved  # as Adam keeps twice what it moves
+        milestones: list[Path] = getattr(engine.state, "milestone_files", [])
+        most = (CHECKPOINTS + len(milestones)) * whole + MODELS * model
+        folder = self.path.parent
+        there = [*folder.glob("*.pt"), *folder.glob("*.safetensors"), *milestones]
+        replaced = sum(file.stat().st_size for file in there if file.is_file())
+        return max(whole, most - replaced)
 
     def _everything(self, engine: SupervisedTrainer) -> dict[str, Any]:
         scaler = {"scaler": engine.scaler} if engine.scaler is not None else {}
         return {**self.objects, **scaler, "trainer": engine}
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from custom_transforms.best_model import BestModelHandler
 from custom_transforms.gradient_clip import GradientClipHandler
 from custom_transforms.load_weights import StrictCheckpointLoader
+from custom_transforms.milestones import MilestonesHandler
 from custom_transforms.newest_checkpoint import newest_checkpoint
 from custom_transforms.prepared_volumes import PreparedVolumes
 from custom_transforms.refusal import RefusedError
@@ -228,6 +229,49 @@ def test_room_for_checkpoints_is_asked_for_before_the_first_step(
     with pytest.raises(RefusedError, match="too_little_disk: "):
         resumable(tmp_path, resume=False)[0].run()
     assert list(tmp_path.iterdir()) == []
+
+
+def on_a_quota(folder: Path, *handlers: Any) -> tuple[Any, TrainingCheckpointHandler, int]:
+    """Make a trainer, its checkpoints and the size of its network, beside which what a file adds is small."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(1, 900), torch.nn.Linear(900, 900), torch.nn.Linear(900, 1))
+    trainer = trainer_with(network, *handlers)
+    objects = {"network": network, "optimizer": trainer.optimizer}
+    checkpoints = TrainingCheckpointHandler(folder / "training.pt", objects, resume="auto")
+    checkpoints.attach(trainer)
+    return trainer, checkpoints, sum(4 * weight.numel() for weight in network.parameters())
+
+
+def give_quota(folder: Path, quota_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def free(_: Path) -> int:
+        return quota_bytes - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+    monkeypatch.setattr("custom_transforms.resources.free_disk_bytes", free)
+
+
+def test_resumed_run_needs_no_room_for_what_it_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, _, network_bytes = on_a_quota(tmp_path)
+    give_quota(tmp_path, (3 * 3 + 3) * network_bytes, monkeypatch)  # Adam keeps two numbers a weight
+    stopped_after(trainer, 3).run()
+    on_a_quota(tmp_path)[0].run()
+    give_quota(tmp_path, 8 * network_bytes, monkeypatch)  # two checkpoints are there, and one must be written
+    trainer, checkpoints, _ = on_a_quota(tmp_path)
+    with pytest.raises(RefusedError, match="too_little_disk: "):
+        checkpoints.read(trainer)
+
+
+def test_room_for_milestones_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: Any = [{"first_epoch": epoch, "layers": []} for epoch in (0, 4, 5)]  # the last comes after the fifth epoch
+    nothing: Any = SimpleNamespace()
+    milestones = MilestonesHandler(nothing, {}, stages=stages, folder=tmp_path / "milestones",
+                                   history=tmp_path, metric=nothing, origin={})  # fmt: skip
+    trainer, checkpoints, network_bytes = on_a_quota(tmp_path, milestones)
+    needed = ((3 + 2 + 2) * 3 + 3) * network_bytes  # two of the best and two of stages
+    give_quota(tmp_path, needed, monkeypatch)
+    checkpoints.read(trainer)
+    give_quota(tmp_path, needed - 1, monkeypatch)
+    with pytest.raises(RefusedError, match="too_little_disk: "):
+        checkpoints.read(trainer)
 
 
 def test_gradient_is_clipped_before_the_step() -> None:
