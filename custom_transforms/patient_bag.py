@@ -13,7 +13,8 @@ from monai.utils import MAX_SEED
 from numpy.typing import NDArray
 
 from custom_transforms.mri_study import case_name
-from custom_transforms.prepared_items import Arrays, PreparedItems
+from custom_transforms.prepared_folder import Arrays
+from custom_transforms.prepared_items import PreparedItems
 
 
 class Bag(NamedTuple):

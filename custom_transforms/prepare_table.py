@@ -34,7 +34,7 @@ def prepare_data_list(
     table: str | Path,
     num_workers: int = 0,
 ) -> None:
-    """Prepare every patient of a data list, in parallel; those that were prepared before are only looked up.
+    """Prepare every patient of a data list, in parallel; those that were prepared before are only checked.
 
     One study that is refused does not keep the others waiting: it gets its row, and the run ends with its reason.
 
@@ -85,6 +85,7 @@ class _Rows(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = {"fold": self.fold, "case": case_name(self.bags.data[index]), "refused": ""}
         try:
+            self.bags.discard_if_damaged(index)
             bag = self.bags.bag(index)
         except RefusedError as error:
             return row | {"refused": last_line(error)}

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import monai
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from custom_transforms.atomic_file import remove_leftovers, sync_folder, unfinished_name
+from custom_transforms.atomic_file import remove_leftovers
 from custom_transforms.fingerprint import code_sha256, file_states, fingerprint, real_paths
 from custom_transforms.mri_study import case_name
+from custom_transforms.prepared_folder import Arrays, discard, is_undamaged, open_arrays, write_arrays
 from custom_transforms.ranks import of_all_ranks
 from custom_transforms.refusal import RefusedError, refusal_in
-
-Arrays = dict[str, NDArray[Any]]
 
 
 class PreparedItems(Dataset[dict[str, Any]]):
@@ -64,7 +58,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
     def arrays(self, index: int) -> Arrays:
         """Open a patient's arrays without reading them, preparing them first where that was not done.
 
-        Prepared files that are damaged are made anew, with a warning.
+        Prepared files that are cut or missing are made anew, with a warning; `discard_if_damaged` sees other damage.
 
         Raises:
             RefusedError: the patient's files cannot be used.
@@ -74,13 +68,17 @@ class PreparedItems(Dataset[dict[str, Any]]):
         folder = self.folder(index)
         if folder.is_dir():
             try:
-                return self._opened(folder)
+                return open_arrays(folder, self.ARRAYS)
             except (FileNotFoundError, ValueError, EOFError):
-                told = "damaged prepared files: case %s is prepared anew"
-                logging.getLogger(__name__).warning(told, case_name(self.data[index]))
-                _discard(folder)
-        self._write(self._transformed(index), folder)
-        return self._opened(folder)
+                self._discard(index)
+        write_arrays(self._transformed(index), folder)
+        return open_arrays(folder, self.ARRAYS)
+
+    def discard_if_damaged(self, index: int) -> None:
+        """Read a patient's prepared files, and take them away where they are no longer what was written."""
+        folder = self.folder(index)
+        if folder.is_dir() and not is_undamaged(folder):
+            self._discard(index)
 
     def leave_out(self, indices: Collection[int]) -> None:
         """Leave out patients for good; what is made from the data set later does not know them."""
@@ -93,11 +91,10 @@ class PreparedItems(Dataset[dict[str, Any]]):
         states = [state for key in self.FILES if key in item for state in file_states(item[key])]
         return sum(int(size) for _, size, _ in states)
 
-    def _opened(self, folder: Path) -> Arrays:
-        found = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
-        if found.keys() != set(self.ARRAYS):
-            raise ValueError(f"prepared files: expected {', '.join(self.ARRAYS)}, got {', '.join(found)}")
-        return found
+    def _discard(self, index: int) -> None:
+        told = "damaged prepared files: case %s is prepared anew"
+        logging.getLogger(__name__).warning(told, case_name(self.data[index]))
+        discard(self.folder(index))
 
     def _transformed(self, index: int) -> Arrays:
         try:
@@ -127,6 +124,8 @@ class PreparedItems(Dataset[dict[str, Any]]):
     def prepare(self, *, num_workers: int = 0, description: str = "preparing") -> dict[int, str]:
         """Prepare every patient, or this rank's share of them, in parallel and with a progress bar.
 
+        What is prepared already is read, and made anew where its checksums do not fit.
+
         Returns:
             Positions of the patients, of all ranks, whose files cannot be used, with the reason.
         """
@@ -138,20 +137,6 @@ class PreparedItems(Dataset[dict[str, Any]]):
         done = list(tqdm(loader, desc=description, unit="patient", disable=idist.get_rank() > 0))
         return {index: reason for part in of_all_ranks(done) for index, reason in part if reason}
 
-    def _write(self, arrays: Arrays, folder: Path) -> None:
-        unfinished = folder.parent / unfinished_name()  # mkdtemp's are for one user's eyes alone
-        unfinished.mkdir(parents=True)
-        try:
-            for name, array in arrays.items():
-                _save(array, unfinished / f"{name}.npy")
-            unfinished.rename(folder)
-            sync_folder(folder.parent)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same content
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-
 
 def preparing_loader(patients: Dataset[Any], num_workers: int) -> DataLoader[Any]:
     """Give a loader of one patient at a time that draws no random number of this process.
@@ -159,21 +144,6 @@ def preparing_loader(patients: Dataset[Any], num_workers: int) -> DataLoader[Any
     The first weights of a network are drawn later: they must not depend on what was prepared already.
     """
     return DataLoader(patients, batch_size=None, num_workers=num_workers, generator=torch.Generator())
-
-
-def _save(array: NDArray[Any], path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array) if array.ndim else array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _discard(folder: Path) -> None:
-    """Take a folder away at once, whoever has files of it open, and then remove it."""
-    aside = folder.with_name(unfinished_name())
-    with suppress(FileNotFoundError):  # another process did it
-        folder.rename(aside)
-        shutil.rmtree(aside)
 
 
 class _Preparation(Dataset[tuple[int, str]]):
@@ -187,6 +157,7 @@ class _Preparation(Dataset[tuple[int, str]]):
 
     def __getitem__(self, index: int) -> tuple[int, str]:
         try:
+            self.items.discard_if_damaged(index)
             self.items.arrays(index)
         except RefusedError as error:
             return index, str(error)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from custom_transforms.mri_study import case_name
-from custom_transforms.prepared_items import Arrays, PreparedItems
+from custom_transforms.prepared_folder import Arrays
+from custom_transforms.prepared_items import PreparedItems
 
 
 class Volume(NamedTuple):

@@ -59,6 +59,16 @@ def test_what_was_prepared_is_not_prepared_again(tmp_path: Path) -> None:
     assert sorted((tmp_path / "log").read_text().split()) == ["a", "b", "c"]
 
 
+def test_damaged_bag_is_prepared_again(tmp_path: Path) -> None:
+    first = prepare(tmp_path, ["a", "b", "c"])
+    file = sorted((tmp_path / "cache").glob("*/image.npy"))[0]
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    assert prepare(tmp_path, ["a", "b", "c"]) == first
+    assert file.read_bytes() == content
+    assert len((tmp_path / "log").read_text().split()) == 4
+
+
 def test_refused_study_keeps_no_other_waiting_and_ends_the_run_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"refused_studies: slices.csv: expected 3 .* 1 that cannot, first no_brain"):
         prepare(tmp_path, ["a", "bad", "c"])

@@ -65,6 +65,23 @@ def test_changed_setting_or_file_is_prepared_anew(tmp_path: Path) -> None:
     assert log.read_text() == "xxx"
 
 
+@pytest.mark.parametrize("damaged", ["image.npy", "with_tumour.npy", "crc32.json"])
+def test_flipped_bit_is_found_when_a_run_starts_and_the_patient_prepared_anew(
+    tmp_path: Path, damaged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "log"
+    volumes = PreparedVolumes(ITEMS, MakeVolume(log), tmp_path / "cache")
+    volumes.prepare()
+    file = volumes.folder(1) / damaged
+    content = file.read_bytes()
+    flipped = len(content) - 2  # neither length nor header tells
+    file.write_bytes(content[:flipped] + bytes([content[flipped] ^ 1]) + content[flipped + 1 :])
+    volumes.prepare()
+    assert "damaged prepared files: case c1 is prepared anew" in caplog.text
+    assert file.read_bytes() == content
+    assert log.read_text() == "xxxx"  # the others stayed
+
+
 def test_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
