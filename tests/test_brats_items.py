@@ -7,11 +7,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from monai.data import Dataset
 
 from custom_transforms.load_mri import LoadImageModalitiesd
 from custom_transforms.refusal import RefusedError
 from custom_transforms.require_data import require_data
+from custom_transforms.runs.study_items import StudyItems
 from data_lists.brats_items import list_brats_items
 
 WHOLE = ("flair", "t1", "t1ce", "t2")
@@ -91,14 +91,17 @@ def test_refusal_withholds_a_name_that_stands_in_the_file(tmp_path: Path) -> Non
     assert refusals(tmp_path)[tmp_path.name].startswith("unstated_modalities: file 1 of 1: ")
 
 
-def test_refused_folders_of_one_name_stop_no_run(tmp_path: Path) -> None:
-    for patient in ("P1", "P2"):
-        touch(tmp_path / patient / "nifti", patient, *WHOLE)
-        (tmp_path / patient / "dicom").mkdir()
-        (tmp_path / patient / "dicom" / "1.dcm").touch()
+def test_refused_folder_may_share_a_name_and_leaves_it_to_the_case(tmp_path: Path) -> None:
+    touch(tmp_path / "LGG" / "P1", "P1", *WHOLE)
+    for site in ("HGG", "other"):
+        (tmp_path / site / "P1").mkdir(parents=True)
+        (tmp_path / site / "P1" / "1.dcm").touch()
     items = list_brats_items(tmp_path)
-    assert len(items) == 4
-    require_data({"test": Dataset(items)}, "data_list.json")
+    studies = StudyItems(items, dict)
+    studies.salt = "00"
+    require_data({"test": studies}, "data_list.json")
+    (case,) = (index for index, item in enumerate(items) if "refused" not in item)
+    assert (len(items), studies.owners()) == (3, {"P1": studies.row_id(case)})
 
 
 def test_volume_of_slices_without_their_table_is_listed(tmp_path: Path) -> None:

@@ -50,8 +50,9 @@ class StudyItems(Dataset[dict[str, Any]]):
         return row_id(self.salt, self.data[index]["image"], self.base_dir)
 
     def owners(self) -> dict[str, str]:
-        """Give the row id of the study that each name, as files have it, belongs to."""
-        return {file_stem(case_name(item)): self.row_id(index) for index, item in enumerate(self.data)}
+        """Give the row id of the study that each name, as files have it, belongs to; to a refused item last."""
+        refused_first = sorted(enumerate(self.data), key=lambda numbered: "refused" not in numbered[1])
+        return {file_stem(case_name(item)): self.row_id(index) for index, item in refused_first}
 
     def account(self, index: int) -> dict[str, Any]:
         """Say by what a study is known again; with `failure` where its files cannot be read."""
