@@ -94,6 +94,7 @@ def check_head(
     pixel_cm2 = float(np.prod(pixel_mm)) * stride**2 / 100
     enclosed = inside.sum(axis=(1, 2)) * pixel_cm2 >= LEAST_AREA_CM2
     _check_tissue(coarse[enclosed][inside[enclosed]], _amount(inside, pixel_cm2, steps), limits, name)
+    _check_slices(coarse, inside, LEAST_AREA_CM2 / pixel_cm2, name)
     soft = inside & (coarse > SOFT_HU[0]) & (coarse < SOFT_HU[1])
     _check_amount(_amount(soft, pixel_cm2, steps), limits, name)
 
@@ -147,6 +148,40 @@ def _check_tissue(values: Volume, amount: tuple[float, float], limits: HeadLimit
     if levels < 2 or np.ptp(most) / (levels - 1) > COARSEST_HU:
         expected = f"grey levels in steps of at most {COARSEST_HU:g} HU inside the skull"
         raise RefusedError.of("implausible_hu", name, expected=expected, got=f"{levels} over {np.ptp(most):.0f} HU")
+
+
+def _check_slices(hu: Volume, inside: NDArray[np.bool_], least_pixels: float, name: str) -> None:
+    """Judge each slice that lies between two of brain and is none itself; a spoilt one passes what judges the whole.
+
+    The base and a skull that an operation has opened look so, too. They still show air and bone, and where both
+    neighbours have brain, what is no bone is mostly soft tissue.
+    """
+    brain = np.array([_is_brain(plane[within], least_pixels) for plane, within in zip(hu, inside, strict=True)])
+    numbers = np.flatnonzero(brain)
+    for number in range(numbers[0], numbers[-1]) if numbers.size else ():
+        if brain[number]:
+            continue
+        plane, place = hu[number], f"in slice {number + 1} of {len(hu)} from the feet"
+        low, high = float(plane.min()), float(plane.max())
+        if low > AIR_HU or high < BONE_HU:
+            expected = f"air below {AIR_HU:g} HU and bone above {BONE_HU:g} in each slice of the head"
+            raise RefusedError.of("implausible_hu", name, expected=expected, got=f"{low:g} to {high:g} {place}")
+        around = inside[numbers[numbers < number][-1]] & inside[numbers[numbers > number][0]]
+        median = _soft_median(plane[around])
+        if around.sum() >= least_pixels and not SOFT_HU[0] <= median <= SOFT_HU[1]:
+            expected = f"a median of {SOFT_HU[0]:g} to {SOFT_HU[1]:g} HU between slices of brain"
+            raise RefusedError.of("implausible_hu", name, expected=expected, got=f"{median:.0f} {place}")
+
+
+def _is_brain(values: Volume, least_pixels: float) -> bool:
+    """Tell whether what a skull encloses in a slice, `(N,)`, is large enough, and soft tissue."""
+    return values.size >= least_pixels and SOFT_HU[0] <= float(np.median(values)) <= SOFT_HU[1]
+
+
+def _soft_median(values: Volume) -> float:
+    """Median of what is no bone, `(N,)`; of all where most is bone."""
+    soft = values[values <= BONE_HU]
+    return float(np.median(soft if 2 * soft.size > values.size else values)) if values.size else float("nan")
 
 
 def _check_amount(amount: tuple[float, float], limits: HeadLimits, name: str) -> None:

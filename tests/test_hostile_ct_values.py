@@ -103,6 +103,26 @@ VALUES: dict[str, tuple[Change, str]] = {
 }
 
 
+def intercept_of_one(image: FileDataset, index: int) -> None:
+    """Store all slices unshifted, and say so of all but one."""
+    stored(lambda hu: hu + 1024, RescaleIntercept=0 if index == ONE else -1024)(image, index)
+
+
+VALUES["intercept of one slice"] = intercept_of_one, "implausible_hu"
+SPOILT: dict[str, Callable[[NDArray[np.int32]], NDArray[np.int32]]] = {
+    "zero": np.zeros_like,
+    "air": lambda hu: np.full_like(hu, -1024),
+    "unshifted": lambda hu: hu + 1024,
+    "shifted twice": lambda hu: hu - 1024,
+    "shifted by 100": lambda hu: hu + 100,
+    "shifted by 300": lambda hu: hu + 300,
+    "inverted": lambda hu: -hu,
+    "windowed to 0..255": eight_bits,
+    "clipped to soft tissue": lambda hu: np.clip(hu, -1000, 150),
+    "wrapped at 10 bits": lambda hu: ((hu + 1024) & 1023) - 1024,
+}
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_head_with_wrong_values_is_refused(tmp_path: Path, name: str) -> None:
     change, reason = VALUES[name]
@@ -142,3 +162,17 @@ def test_nifti_with_wrong_values_is_refused(tmp_path: Path, values: NDArray[np.i
     nib.save(nib.Nifti1Image(turned, np.diag([-1.2, -1.2, 5, 1])), tmp_path / "head.nii.gz")
     with pytest.raises(RefusedError, match=f"^{reason}: head.nii.gz: expected"):
         check(tmp_path / "head.nii.gz")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", SPOILT)
+def test_spoilt_slices_in_the_middle_of_a_head_are_refused_by_their_number(
+    tmp_path: Path, name: str, count: int
+) -> None:
+    values = head_values().copy()
+    values[ONE : ONE + count] = SPOILT[name](values[ONE : ONE + count].astype(np.int32))
+    nib.save(nib.Nifti1Image(values.transpose(2, 1, 0), np.diag([-1.2, -1.2, 5, 1])), tmp_path / "head.nii")
+    write_head_series(tmp_path / "head", values)
+    for study in ("head.nii", "head"):
+        with pytest.raises(RefusedError, match=f"^implausible_hu: .* in slice {ONE + 1} of 27 from the feet$"):
+            check(tmp_path / study)
