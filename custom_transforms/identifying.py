@@ -10,7 +10,7 @@ import re
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
@@ -24,14 +24,15 @@ from custom_transforms.dicom.tags import silent_pydicom
 
 SHORTEST = 3  # characters of a part that counts
 LONG_NUMBER = 5  # digits of a number inside an id that gives the id away alone
-SAMPLES = 3  # files of a folder or archive whose tags are read: of one study they say the same
-TRIED = 50  # files that are opened to find so many
+SAMPLES = 3  # DICOM files of a folder or archive whose tags are read: of one study they say the same
+TRIED = 50  # files that are opened: to find so many, or of NIfTI, each of which has a text of its own
 MOST_PARTS = 4  # of a name, that are put together in every order
 
 # Ids of a person, a visit or an examination (PS3.15 table E.1-1). Of names (VR PN) and dates (DA, DT) every tag counts.
 # UIDs do not: they name images, and many public collections call folders by them.
 IDS = {"PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID", "MedicalRecordLocator"}
 IDS |= {"PatientAddress", "PatientTelephoneNumbers", "ServiceEpisodeID", "RequestedProcedureID"}
+NIFTI = (".nii", ".nii.gz")
 NIFTI_TEXTS = ("descrip", "aux_file", "intent_name", "db_name")
 
 
@@ -44,8 +45,8 @@ def holds_identity(text: str, path: Path) -> bool:
 
     Args:
         text: name of a file, folder or case.
-        path: DICOM or NIfTI file, folder or zip archive of such files, of which the first readable ones are read. Of
-            what cannot be read nothing is known, and nothing is raised.
+        path: DICOM or NIfTI file, folder or zip archive of such files, of which the first are read. Of what cannot be
+            read nothing is known, and nothing is raised.
 
     Example:
         >>> holds_identity("doe_jane/ct", Path("study"))  # a study of the patient Doe^Jane
@@ -72,6 +73,19 @@ def shown_name(name: str, path: Path) -> str:
     return f"file {number} of {len(files)}" if number else "."
 
 
+def shown_file(name: str, files: Sequence[Path]) -> str:
+    """Name one of several files of a study as it may be shown: else by its number in the order of their paths.
+
+    Args:
+        name: base name of the file, or more of its path.
+        files: all files of the study; the tags of each count.
+    """
+    if not any(holds_identity(name, file) for file in files):
+        return name
+    ends = [f"/{file.as_posix()}".endswith(f"/{name}") for file in sorted(files)]
+    return f"file {ends.index(True) + 1} of {len(files)}" if any(ends) and len(files) > 1 else "."
+
+
 def _plain(text: str) -> str:
     """Letters and digits alone, without case and accents."""
     return "".join(letter for letter in unicodedata.normalize("NFKD", text.casefold()) if letter.isalnum())
@@ -85,11 +99,11 @@ def _samples(path: Path) -> Iterator[set[str]]:
             return
         parts: set[str] = set()
         with suppress(Exception):  # a damaged file makes the libraries raise anything; then nothing is known of it
-            if name.lower().endswith((".nii", ".nii.gz")):
+            if name.lower().endswith(NIFTI):
                 parts.update(_of_nifti(start))
             elif looks_like_dicom(start):
                 parts.update(_of_dicom(parse_beginning(start)))
-        found += bool(parts)
+        found += bool(parts) and not name.lower().endswith(NIFTI)
         yield parts
 
 

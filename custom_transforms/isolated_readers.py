@@ -1,4 +1,7 @@
-"""Read studies that nobody vouches for: in another process, within limits of memory and time."""
+"""Read studies that nobody vouches for: in another process, within limits of memory and time.
+
+Every refusal of a file passes here, so here its name gives way where it tells whose study it is.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from numpy.typing import NDArray
 
 from custom_transforms.archive import MAX_BYTES
 from custom_transforms.ct_study import CtVolume
+from custom_transforms.identifying import shown_file, shown_name
 from custom_transforms.mri_grid import Affine, Volume
 from custom_transforms.mri_study import MODALITIES, study_name
+from custom_transforms.refusal import RefusedError
 from custom_transforms.runs.isolation import run_isolated
 from custom_transforms.runs.limits import LIMITS, Limits
 
@@ -29,13 +34,16 @@ def read_ct_isolated(path: str | Path, series: int | None = None, *, limits: Lim
         RefusedError: see `read_ct` and `custom_transforms.runs.isolation.run_isolated`.
     """
     path = Path(path)
-    fields = run_isolated(
-        "custom_transforms.ct_study:read_ct",
-        {"path": _absolute(path), "series": series},
-        name="." if path.is_dir() else path.name,
-        limits=limits,
-        scratch_mib=MAX_BYTES >> 20 if path.suffix.lower() == ".zip" else 0,
-    )
+    try:
+        fields = run_isolated(
+            "custom_transforms.ct_study:read_ct",
+            {"path": _absolute(path), "series": series},
+            name="." if path.is_dir() else path.name,
+            limits=limits,
+            scratch_mib=MAX_BYTES >> 20 if path.suffix.lower() == ".zip" else 0,
+        )
+    except RefusedError as error:
+        raise error.renamed(shown_name(error.file, path)) from None
     return CtVolume(**{**fields, "notes": tuple(fields["notes"])})
 
 
@@ -59,14 +67,20 @@ def read_patient_isolated(
     Raises:
         RefusedError: see `read_patient` and `custom_transforms.runs.isolation.run_isolated`.
     """
+    images = [image] if isinstance(image, (str, Path)) else image
+    paths = [*map(_absolute, images)]
     arguments = {
-        "image": _absolute(image) if isinstance(image, (str, Path)) else [_absolute(file) for file in image],
+        "image": paths[0] if isinstance(image, (str, Path)) else paths,
         "modalities": list(modalities),
         "label": None if label is None else _absolute(label),
         "codes": None if codes is None else dict(codes),
     }
     function = "custom_transforms.mri_study:read_patient"
-    fields = run_isolated(function, arguments, name=study_name(image), limits=limits)
+    try:
+        fields = run_isolated(function, arguments, name=study_name(image), limits=limits)
+    except RefusedError as error:
+        files = [Path(file) for file in (*images, label) if file is not None]
+        raise error.renamed(shown_file(error.file, files)) from None
     return fields["0"], fields["1"], fields["2"]
 
 

@@ -30,8 +30,8 @@ def hide_names(data_list: DataList, dataset_dir: Path, gives_away: GivesAway) ->
     numbers = {name: number for number, name in enumerate(sorted({item["patient"] for item in items}), start=1)}
     renamed: dict[str, int] = {}
     for item in items:
-        image = item["image"] if isinstance(item["image"], str) else item["image"][0]
-        if any(gives_away(item[key], dataset_dir / image) for key in ("case", "patient")):
+        images = [item["image"]] if isinstance(item["image"], str) else item["image"]
+        if any(gives_away(item[key], dataset_dir / image) for key in ("case", "patient") for image in images):
             neutral = f"patient_{numbers[item['patient']]:04d}"
             visit = renamed[neutral] = renamed.get(neutral, 0) + 1
             item["case"], item["patient"] = (neutral if visit == 1 else f"{neutral}_{visit}"), neutral

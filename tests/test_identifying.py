@@ -14,9 +14,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from custom_transforms import isolated_readers
 from custom_transforms.ct_study import read_ct
-from custom_transforms.identifying import holds_identity
+from custom_transforms.identifying import holds_identity, shown_file
+from custom_transforms.isolated_readers import read_ct_isolated, read_patient_isolated
 from custom_transforms.refusal import RefusedError
+from custom_transforms.runs.study_name import name_study
+from data_lists.neutral_names import hide_names
 
 GIVEN_AWAY = ["Doe^Jane", "doe_jane", "jane-doe.dcm", "DoeJane", "JANE", "scans/doe/01", "2024 Doe", "dóe"]
 GIVEN_AWAY += ["ID-4711", "id_4711.nii.gz", "ID4711", "19500101", "1950-01-01", "01.01.1950", "500101", "MRN 0012345"]
@@ -120,3 +124,53 @@ def test_a_name_with_line_breaks_stays_one_line(tmp_path: Path) -> None:
     (study(tmp_path) / "a\nb\udcff.dcm").write_bytes(b"")
     with pytest.raises(RefusedError, match=r"^unreadable_file: a\?b\?.dcm: expected"):
         read_ct(tmp_path)
+
+
+def patient_files(folder: Path, **texts: bytes) -> list[Path]:
+    """Files of four modalities; the last one's text fields hold what is given, the others' the name of a program."""
+    for name in ("Doe_Jane_flair", "Doe_Jane_t1", "Doe_Jane_t1ce", "Doe_Jane_t2"):
+        image = nib.Nifti1Image(np.zeros((2, 2, 2), np.int16), np.eye(4))
+        for field, text in (texts if name.endswith("t2") else {"descrip": b"FSL5.0"}).items():
+            image.header[field] = text
+        nib.save(image, folder / f"{name}.nii.gz")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("field", ["descrip", "aux_file", "intent_name", "db_name"])
+def test_text_of_one_file_speaks_for_all_files_of_a_patient(tmp_path: Path, field: str) -> None:
+    files = patient_files(tmp_path, **{field: b"Doe Jane"})
+    assert holds_identity("jane", tmp_path)
+    assert shown_file("Doe_Jane_flair.nii.gz", files) == "file 1 of 4"
+    assert name_study({"image": [str(file) for file in files]}, "0123")[0] == "0123"
+    item = {"image": [file.name for file in files], "case": "Doe_Jane", "patient": "Doe_Jane"}
+    assert hide_names({"test": [item]}, tmp_path, holds_identity)["test"][0]["case"] == "patient_0001"
+
+
+def test_a_name_that_no_file_knows_is_shown(tmp_path: Path) -> None:
+    files = patient_files(tmp_path, descrip=b"SPM12")
+    assert shown_file("Doe_Jane_t2.nii.gz", files) == "Doe_Jane_t2.nii.gz"
+    assert name_study({"image": [str(file) for file in files]}, "0123") == ("Doe_Jane_flair", [])
+
+
+@pytest.mark.parametrize("code", ["timed_out", "killed_worker", "too_large"])
+def test_what_the_reading_process_dies_of_names_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    def give_up(function: str, arguments: object, *, name: str, **_: object) -> None:
+        raise RefusedError.of(code, name, expected="less", got="more")
+
+    monkeypatch.setattr(isolated_readers, "run_isolated", give_up)
+    file = save(ct_dataset(stored_slices(1)[0], 0.0, 1), tmp_path / "doe.dcm")
+    with pytest.raises(RefusedError, match=f"^{code}: .: expected less"):
+        read_ct_isolated(file)
+    (tmp_path / "mri").mkdir()
+    with pytest.raises(RefusedError, match=f"^{code}: file 1 of 4: expected less"):
+        read_patient_isolated(patient_files(tmp_path / "mri", db_name=b"Doe Jane"))
+
+
+def test_a_file_of_a_patient_that_is_refused_is_told_by_its_number(tmp_path: Path) -> None:
+    files = patient_files(tmp_path, descrip=b"Doe Jane")
+    files[2].write_bytes(b"")
+    with pytest.raises(RefusedError, match="^not_nifti: file 3 of 4: expected") as refusal:
+        read_patient_isolated(files)
+    assert refusal.value.__suppress_context__  # which names the file

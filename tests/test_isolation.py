@@ -111,7 +111,7 @@ def test_a_study_that_kills_two_workers_is_refused(caplog: pytest.LogCaptureFixt
         pytest.raises(RefusedError, match=r"^killed_worker: case_7: .*two processes that died of it \(SIGABRT\)$"),
     ):
         run("abort")
-    assert [record.message for record in caplog.records] == ["case_7: the process that read it died (SIGABRT)"] * 2
+    assert [record.message for record in caplog.records] == ["the process that read a study died (SIGABRT)"] * 2
     with pytest.raises(RefusedError, match=r"^killed_worker: .*\(exit status 3\)$"):
         run("start_thread_and_die")
     assert run("report")["pid"] == worker_pid()

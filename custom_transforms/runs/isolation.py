@@ -52,9 +52,9 @@ def run_isolated(
     request = {"function": function, "arguments": dict(arguments), "scratch": None, "scratch_mib": scratch_mib}
     with _desk.lock:
         if not scratch_mib:
-            return _outcome(_ask(request, name, limits), name, limits)
+            return _outcome(_ask(request, limits), name, limits)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-            return _outcome(_ask({**request, "scratch": scratch}, name, limits), name, limits)
+            return _outcome(_ask({**request, "scratch": scratch}, limits), name, limits)
 
 
 def worker_pid() -> int | None:
@@ -99,7 +99,7 @@ if hasattr(os, "register_at_fork"):  # Windows does not fork
     os.register_at_fork(after_in_child=_desk.after_fork)
 
 
-def _ask(request: Mapping[str, object], name: str, limits: Limits) -> dict[str, Any]:
+def _ask(request: Mapping[str, object], limits: Limits) -> dict[str, Any]:
     """Ask; if the worker dies, ask another, since the first may have died of something else than the study."""
     how = ""
     for _ in range(2):
@@ -111,7 +111,8 @@ def _ask(request: Mapping[str, object], name: str, limits: Limits) -> dict[str, 
             if death.of_time:
                 return {"status": "timed_out"}
             how = str(death)
-            logger.warning("%s: the process that read it died (%s)", name, how)
+            # of which study, the refusal says that follows: only there a name that gives somebody away is replaced
+            logger.warning("the process that read a study died (%s)", how)
             continue
         except BaseException:  # Ctrl-C, say: half of an answer may be on its way
             _desk.worker = None

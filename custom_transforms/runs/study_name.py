@@ -26,8 +26,8 @@ def name_study(item: Mapping[str, Any], row_id: str) -> tuple[str, list[str]]:
         the name, and remarks for the ledger.
     """
     image, name = item["image"], case_name(item)
-    path = Path(image if isinstance(image, (str, Path)) else image[0])
-    if name in str(path) and holds_identity(name, path):
+    files = [Path(file) for file in ([image] if isinstance(image, (str, Path)) else image)]
+    if name in str(files[0]) and any(holds_identity(name, file) for file in files):
         return row_id, [WITHHELD]
     if name.lower() in RUN_FILES:  # some file systems do not tell cases apart
         return row_id, [RESERVED]
