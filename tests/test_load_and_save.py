@@ -129,3 +129,20 @@ def test_bfloat16_is_used_only_where_enabled_and_comes_back_as_float32(monkeypat
         monkeypatch.setattr(autocast, "computes_bfloat16", lambda native=native: native)
         assert CpuBfloat16Inferer(run, enabled=enabled)(inputs, network).dtype == torch.float32  # type: ignore[arg-type]
     assert seen == [torch.bfloat16, torch.float32, torch.float32]
+
+
+def test_network_is_given_a_plain_tensor() -> None:
+    """A MetaTensor would copy its metadata in every layer."""
+    seen = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        seen.append(type(x))
+        return x
+
+    def run(inputs: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
+        return network(inputs) * 2  # type: ignore[no-any-return]
+
+    for enabled in (True, False):
+        found = CpuBfloat16Inferer(run, enabled=enabled)(MetaTensor(torch.ones(2)), network)  # type: ignore[arg-type]
+        assert found.tolist() == [2, 2]
+    assert seen == [torch.Tensor, torch.Tensor]
