@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,11 @@ def run(function: str, limits: Limits = SMALL, scratch_mib: int = 0, **arguments
 
 
 def is_running(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+    place = Path(f"/proc/{pid}")
+    with suppress(OSError):  # it is gone
+        has_ended = (place / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not has_ended or len(list((place / "task").iterdir())) > 1  # its first thread may end before the others
+    return False
 
 
 def wait_until_gone(pid: int) -> None:
