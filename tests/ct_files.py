@@ -36,7 +36,8 @@ def ct_dataset(values: NDArray[np.int16], z_mm: float, number: int, **tags: obje
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = CT_IMAGE
-    meta.MediaStorageSOPInstanceUID = generate_uid()
+    entropy = [f"{z_mm} {number} {tags}", values.tobytes().hex()]  # the same bytes in every run
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=entropy)
     image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     image.SOPClassUID, image.SOPInstanceUID = CT_IMAGE, meta.MediaStorageSOPInstanceUID
     image.PatientName, image.PatientID, image.PatientBirthDate = "Doe^Jane", "ID-4711", "19500101"

@@ -1,6 +1,7 @@
 """Damaged files of every kind are read or refused: no other error, no hang, no more memory than 2 GiB.
 
-A library written in C may end the process that reads; that is survived, told as `killed_worker`, and counted here.
+A decoder written in C may end the process that reads; that is survived, told as `killed_worker`, and may happen to one
+mutant in `MUTANTS_A_DEATH` of the kinds that such a decoder reads, and to none of the others.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import re
 import shutil
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -27,12 +29,16 @@ from sizes import MUTANTS, SOAK
 from small_cases import ENDINGS_2018, add_case
 from small_cases import save as save_nifti
 
+from custom_transforms.identifying import holds_identity
 from custom_transforms.isolated_readers import read_ct_isolated, read_patient_isolated
 from custom_transforms.refusal import RefusedError
 from custom_transforms.runs import isolation
 from custom_transforms.runs.limits import Limits
+from custom_transforms.study_folders import find_studies
 
-LIMITS = Limits(memory_mib=2048, seconds=120)
+LIMITS = Limits(seconds=120)  # memory is measured, below what is allowed
+MOST_BYTES = 2 << 30
+MUTANTS_A_DEATH = 500
 SYNTAXES = {
     "implicit": uid.ImplicitVRLittleEndian,
     "explicit": uid.ExplicitVRLittleEndian,
@@ -44,8 +50,9 @@ SYNTAXES = {
 }
 STUDIES = ("series", "enhanced", "zip", "nifti", "nifti gz", "image", "mask")
 REAL = ("1.2.4.50", "1.2.4.57", "1.2.4.70", "1.2.4.91")  # JPEG and lossy JPEG 2000, which nothing here can write
-EACH = MUTANTS // (len(SYNTAXES) + len(STUDIES) + len(REAL) // 4) + 1
-EACH_REAL = EACH // 4  # they are large
+CODECS = ("jpeg-ls", "jpeg 2000", *REAL)
+EACH = -(-MUTANTS // (len(SYNTAXES) + len(STUDIES)))
+EACH_REAL = EACH // 4  # they are large, and come on top
 SOURCES = [*(ROOT / "custom_transforms").glob("*.py"), *(ROOT / "custom_transforms").glob("*/*.py")]
 REFUSALS = {code for file in SOURCES for code in re.findall(r'RefusedError\.of\(\s*"(\w+)"', file.read_text())}
 REFUSALS |= {"several_series", "mixed_series", "surplus_pixels", "truncated_pixels", "killed_worker", "too_large"}
@@ -75,10 +82,13 @@ def by_tags(data: bytes, rng: np.random.Generator) -> bytes:
 
 def inside_gzip(data: bytes, rng: np.random.Generator) -> bytes:
     """Spoil what a gzip file holds; the file itself is sound."""
-    return gzip.compress(mutant(gzip.decompress(data), rng), 1)
+    return gzip.compress(mutant(gzip.decompress(data), rng), 1, mtime=0)
 
 
 def outcome(read: Read, path: Path) -> str:
+    task = "brats" if read is read_case else "ct"
+    assert [name for name, _ in find_studies(path, task)] == ["."]  # in this process, as the next, and raises nothing
+    assert not holds_identity("nobody", path)
     try:
         return "read" if np.isfinite(read(path)).all() else "not finite"
     except RefusedError as error:
@@ -96,8 +106,16 @@ def outcomes(
     for index in range(count):
         file.write_bytes(ways[index % len(ways)](sound, rng))
         counted[outcome(read, path)] += 1
+        assert peak_bytes() < MOST_BYTES
     file.write_bytes(sound)
     return counted
+
+
+def peak_bytes() -> int:
+    """The most memory that the reading process has taken; 0 where there is none any more."""
+    status = Path(f"/proc/{isolation.worker_pid()}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def check(
@@ -109,6 +127,7 @@ def check(
             print(f"\n{kind}: {sum(counted.values())} mutants, {deaths} deaths of a worker, {dict(counted)}")
     assert set(counted) <= {"read", *REFUSALS}
     assert counted["killed_worker"] <= deaths
+    assert counted["killed_worker"] <= (1 + sum(counted.values()) // MUTANTS_A_DEATH if kind in CODECS else 0)
 
 
 def seed(kind: str) -> np.random.Generator:
@@ -152,7 +171,10 @@ def make(kind: str, folder: Path) -> tuple[Path, Path, tuple[Spoil, ...]]:
         series = write_series(folder / "study", stored_slices(4))
         if kind == "series":
             return series, series / "010.dcm", (mutant, by_tags)
-        file = Path(shutil.make_archive(str(folder / "study"), "zip", series))
+        file = folder / "study.zip"
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for slice_ in sorted(series.iterdir()):
+                archive.writestr(zipfile.ZipInfo(slice_.name), slice_.read_bytes())  # of 1980: equal in every run
         return file, file, (mutant,)
     if kind in ("image", "mask"):
         case = add_case(folder, "A", seed=1) / "A"

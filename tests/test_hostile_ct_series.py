@@ -154,3 +154,23 @@ def test_abdomen_as_dicom_is_refused(tmp_path: Path, real_scans: Path) -> None:
         check(folder)
     with pytest.raises(RefusedError, match="not_a_head: .: expected a closed shell of bone"):
         check_ct(folder, limits=HeadLimits(pixel_mm=(0.2, 3.5)))
+
+
+def chest(pixels: int = 400, pixel_mm: float = 0.9) -> np.ndarray:
+    """Hounsfield units of one slice: body, lungs, heart, spine, and ribs with gaps between them."""
+    y, x = (np.mgrid[:pixels, :pixels] - pixels / 2) * pixel_mm
+    hu = np.full((pixels, pixels), -1000, np.int16)
+    hu[(x / 170) ** 2 + (y / 115) ** 2 < 1] = 40
+    wall = (x / 145) ** 2 + (y / 90) ** 2
+    hu[(wall > 1) & (wall < 1.2) & (np.sin(9 * np.arctan2(y, x)) > 0)] = 500
+    for side in (-1, 1):
+        hu[((x - 70 * side) / 55) ** 2 + (y / 75) ** 2 < 1] = -850
+    hu[(x / 40) ** 2 + ((y + 10) / 45) ** 2 < 1] = 45
+    hu[x**2 + (y - 75) ** 2 < 18**2] = 400
+    return hu
+
+
+def test_chest_at_the_pixels_of_a_head_is_refused(tmp_path: Path) -> None:
+    write_head_series(tmp_path, np.repeat(chest()[None], 20, axis=0), 5.0 * np.arange(20), PixelSpacing=[0.9, 0.9])
+    with pytest.raises(RefusedError, match="^not_a_head: .: "):
+        check(tmp_path)
