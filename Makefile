@@ -3,9 +3,12 @@ VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 READY := $(VENV)/.ready
 
-.PHONY: help demo phantom-study test soak clean
+READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
+
+.PHONY: help doctor demo phantom-study test soak clean
 
 help:
+	@echo "make doctor               what this machine has and lacks, and the commands that mend it"
 	@echo "make demo                 train, evaluate and run both bundles on phantoms"
 	@echo "make demo DATASET=/path   the same with one bundle on your own labelled cases, BraTS-like or head CT"
 	@echo "make phantom-study        what the CT classifier learns on phantoms; under an hour on two cores"
@@ -17,6 +20,9 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --editable '.[test]'
 	@touch $@
+
+doctor:
+	@$(READY_PYTHON) scripts/doctor.py
 
 demo: $(READY)
 	$(RUN) scripts/demo.sh $(if $(DATASET),"$(DATASET)")

@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -58,11 +58,8 @@ def examine(folder: Path) -> Iterator[Finding]:
     remedy = "" if fits else "make PYTHON=python3.12, with a Python of 3.10 to 3.13"
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", remedy)
     yield from _packages()
-    for look in (_decoders, _torch):
-        try:
-            yield from look()
-        except Exception as error:  # a broken installation can raise anything
-            yield Finding(look.__name__.strip("_"), f"broken: {type(error).__name__}", "make clean, then the same again")
+    yield from _or_broken("compressed DICOM", _decoders)
+    yield from _or_broken("torch", _torch)
     yield from _extras()
     yield from _room(folder)
 
@@ -98,9 +95,17 @@ def _version(name: str) -> str:
         return ""
 
 
+def _or_broken(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    try:
+        return list(look())
+    except Exception as error:  # a broken installation can raise anything
+        return [Finding(name, f"broken: {type(error).__name__}", "make clean, then the same again")]
+
+
 def _decoders() -> Iterator[Finding]:
-    from custom_transforms.dicom.decoders import has_decoder
     from pydicom.uid import UID
+
+    from custom_transforms.dicom.decoders import has_decoder
 
     lacking = [name for name, uid in SYNTAXES.items() if not has_decoder(UID(uid))]
     there = ", ".join(name for name in SYNTAXES if name not in lacking)
@@ -125,7 +130,8 @@ def _torch() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     for module, (extra, use) in EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
-        yield Finding(use, "there" if there else "not there", "" if there else f"pip install '.[{extra}]'", needed=False)
+        remedy = "" if there else f"pip install '.[{extra}]'"
+        yield Finding(use, "there" if there else "not there", remedy, needed=False)
 
 
 def _room(folder: Path) -> Iterator[Finding]:
@@ -137,11 +143,12 @@ def _room(folder: Path) -> Iterator[Finding]:
     for name, place in (("results", folder), ("temporary files", temporary)):
         free, may = free_disk_bytes(place), _can_write(place)
         remedy = f"write access to {place}" if not may else ("more room" if free < ENOUGH_DISK else "")
-        yield Finding(name, f"{place}: {readable_size(free)} free{'' if may else ', not writable'}", remedy, needed=not may)
+        found = f"{place}: {readable_size(free)} free{'' if may else ', not writable'}"
+        yield Finding(name, found, remedy, needed=not may)
     shared = Path("/dev/shm")
     if shared.is_dir() and free_disk_bytes(shared) < ENOUGH_SHARED:
-        free = readable_size(free_disk_bytes(shared))
-        yield Finding("shared memory", f"{free} free", "docker run --shm-size=8g, or --num_workers 0", needed=False)
+        found = f"{readable_size(free_disk_bytes(shared))} free"
+        yield Finding("shared memory", found, "docker run --shm-size=8g, or --num_workers 0", needed=False)
 
 
 def _can_write(folder: Path) -> bool:

@@ -60,7 +60,7 @@ def pack_bundle(bundle: Path, folder: Path, *, with_weights: bool = True) -> Pat
         RefusedError: see `files_to_pack`, or the folder is there already.
     """
     if folder.exists():
-        raise RefusedError.of("folder_exists", folder.name, expected="the name of a new folder", got="one that is there")
+        raise RefusedError.of("folder_exists", folder.name, expected="a new folder", got="one that is there")
     files = files_to_pack(bundle, with_weights=with_weights)
     unfinished = folder.parent / unfinished_name()
     try:

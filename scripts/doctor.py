@@ -13,12 +13,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it must speak where nothing is installed
 
-from custom_transforms.machine import examine  # noqa: E402
+from custom_transforms.machine import examine
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("build"), help="where results will go; default: %(default)s")
+    parser.add_argument("--output", type=Path, default=Path("build"), help="of results; default: %(default)s")
     findings = list(examine(parser.parse_args().output))
     for finding in findings:
         mark = "ok" if not finding.remedy else "LACKS" if finding.needed else "could"

@@ -2,7 +2,7 @@
 """Pack a bundle, as a folder and as a zip, so that it runs on a machine that has MONAI and nothing of this project.
 
 In it are configs, docs, licence, the trained weights with their threshold, a byte-identical copy of custom_transforms,
-and a manifest of hashes. Packed twice, the zips are equal byte for byte. Exit status 0, or 3 where it could not be done.
+and a manifest of hashes. Packed twice, the zips are equal byte for byte. Exit status 0, or 3 where it cannot be done.
 
 Example:
     python scripts/pack_bundle.py bundles/ct_metastasis_classifier --output build/packed

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write each patient's four MRI files as one 4-channel NIfTI, FLAIR, T1, T1ce, T2, as the store of MONAI Label wants it.
+"""Write each patient's four MRI files as one NIfTI with channels FLAIR, T1, T1ce, T2, as MONAI Label's store wants it.
 
 A patient whose files are not fit is named with the reason on standard error and stops no other. Exit status 0, 2 where
 some were refused, 3 where it could not run.
@@ -42,17 +42,24 @@ def files_of(items: list[CaseItem], folder: Path) -> list[Path]:
     return [folder / f"{name}.nii.gz" for name in names]
 
 
+def stack(item: CaseItem, file: Path) -> bool:
+    try:
+        if "refused" in item:
+            raise RefusedError.of(**item["refused"])
+        stack_modalities(item["image"], file, item.get("modalities", MODALITIES))
+    except RefusedError as error:
+        tqdm.write(str(error), file=sys.stderr)
+        return False
+    return True
+
+
 def main() -> int:
     arguments, refused = build_parser().parse_args(), 0
     try:
         items = list_brats_items(arguments.dataset_dir.resolve())
         files = files_of(items, arguments.output)
         for item, file in zip(tqdm(items, desc="stacking", unit="patient"), files, strict=True):
-            try:
-                stack_modalities(item["image"], file, item.get("modalities", MODALITIES))
-            except RefusedError as error:
-                tqdm.write(str(error), file=sys.stderr)
-                refused += 1
+            refused += not stack(item, file)
     except (OSError, ValueError) as error:
         print("stack_modalities:", *str(error).split(), file=sys.stderr)
         return 3
