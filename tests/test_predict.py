@@ -272,14 +272,23 @@ def test_output_that_cannot_be_written_ends_the_run(place: Path, monkeypatch: py
 NO_ROOM = RefusedError.of("no_room", "Doe.zip", expected="room in the temporary folder for a zip", got="less")
 
 
-@pytest.mark.parametrize("error", [NO_ROOM, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
-def test_full_temporary_folder_ends_the_run(place: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (NO_ROOM, r"^no_room: \.: expected room in the temporary folder"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), r"^no_room: \.: expected room in the temporary folder"),
+        (ChildProcessError("isolation"), r"^no_reader: \.: expected a process that reads studies"),
+    ],
+)
+def test_what_keeps_every_study_from_being_prepared_ends_the_run(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
     def fail(self: KeepGoodSlicesd, data: Any) -> Any:
         raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(KeepGoodSlicesd, "__call__", fail)
-        with pytest.raises(RefusedError, match=r"^no_room: \.: expected room in the temporary folder"):
+        with pytest.raises(RefusedError, match=line):
             run(place)
     assert {name: summary_of(place / "out")[name] for name in ("pending", "refused")} == {"pending": 4, "refused": 1}
     run(place)

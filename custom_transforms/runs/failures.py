@@ -15,6 +15,7 @@ from custom_transforms.run_guard import DISK_FULL
 
 OF_ONE_STUDY = (errno.ENAMETOOLONG,)
 NO_ROOM = "no_room"  # of `custom_transforms.runs.isolation` too
+NO_READER = "no_reader"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ def describe_failure(error: BaseException, stage: str) -> Failure:
     if any(DISK_FULL.search(str(link)) for link in causes(error)):
         expected = "room in the temporary folder for what is unpacked"
         return Failure("failed", NO_ROOM, str(RefusedError.of(NO_ROOM, ".", expected=expected, got="less")))
+    if any(isinstance(link, ChildProcessError) for link in causes(error)):
+        refusal = RefusedError.of(NO_READER, ".", expected="a process that reads studies", got="none that starts")
+        return Failure("failed", NO_READER, str(refusal))
     root = list(causes(error))[-1]
     code = "out_of_memory" if isinstance(root, (MemoryError, torch.OutOfMemoryError)) else f"failed_{stage}"
     frames = traceback.extract_tb(root.__traceback__)
@@ -61,13 +65,13 @@ def kills_its_worker(deaths: int) -> Failure:
     return Failure("failed", code, str(RefusedError.of(code, ".", expected="a result", got=got)))
 
 
-def end_without_room(failure: Mapping[str, str]) -> None:
-    """End a run where there was no room to prepare a study: there will be none for the next one.
+def end_where_none_can_be_prepared(failure: Mapping[str, str]) -> None:
+    """End a run where there was no room, or no process, to prepare a study: there will be none for the next one.
 
     Raises:
-        RefusedError: `no_room`.
+        RefusedError: `no_room` or `no_reader`.
     """
-    if failure["code"] == NO_ROOM:
+    if failure["code"] in (NO_ROOM, NO_READER):
         raise RefusedError(failure["message"]).renamed(".")  # a name of a file may give somebody away
 
 

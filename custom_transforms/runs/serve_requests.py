@@ -28,6 +28,7 @@ except ModuleNotFoundError:  # Windows has no such limits; see limits.Limits
 
 MIB = 1 << 20
 WIDEST_PIPE = MIB  # bytes; what Linux grants everybody, 16 times the default
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota errors
 IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # meant for the parent, with whose end this process ends anyway
 
 Reply = dict[str, Any]
@@ -124,7 +125,7 @@ def _find(function: str) -> Callable[..., Any]:
 def _reason(error: BaseException) -> Reply:
     if any(isinstance(link, MemoryError) for link in _chain(error)):  # often turned into "damaged" on its way up
         return {"status": "too_large"}
-    if any(isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EFBIG) for link in _chain(error)):
+    if any(isinstance(link, OSError) and link.errno in FULL for link in _chain(error)):
         return {"status": "no_room"}
     if isinstance(error, RefusedError):
         return {"status": "refused", "text": str(error)}

@@ -17,7 +17,7 @@ from custom_transforms.atomic_file import watch_files
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.interruption import INTERRUPTION
 from custom_transforms.resources import PeakMemory, megabytes
-from custom_transforms.runs.failures import concerns_all_studies, describe_failure, end_without_room
+from custom_transforms.runs.failures import concerns_all_studies, describe_failure, end_where_none_can_be_prepared
 from custom_transforms.runs.studies import Studies
 from custom_transforms.runs.study_items import STUDY
 
@@ -94,7 +94,7 @@ class StudyEvaluator(SupervisedEvaluator):
         peak = PeakMemory(with_children=False)  # the loader's workers, its children, measure themselves
         self.state.batch, self.state.output = batchdata, [{}]
         if "failure" in account:
-            end_without_room(account["failure"])
+            end_where_none_can_be_prepared(account["failure"])
         else:
             with watch_files() as written:
                 try:
