@@ -70,7 +70,7 @@ def main() -> int:
         return run(build_parser().parse_args())
     except RefusedError as error:
         print(error, file=sys.stderr)
-        return 2
+        return 3 if error.reason_code == "no_room" else 2
     except Exception as error:  # whatever it is, it ends in one line
         print(f"check_study: {type(error).__name__}: {last_line(error)}", file=sys.stderr)
         return 3

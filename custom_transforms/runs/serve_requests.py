@@ -28,7 +28,7 @@ except ModuleNotFoundError:  # Windows has no such limits; see limits.Limits
 
 MIB = 1 << 20
 WIDEST_PIPE = MIB  # bytes; what Linux grants everybody, 16 times the default
-FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota errors
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota, largest file
 IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # meant for the parent, with whose end this process ends anyway
 
 Reply = dict[str, Any]
