@@ -29,7 +29,7 @@ def show(folder: Path) -> None:
     for row in read_rows(folder / "curriculum" / "models" / "milestones" / "checkpoint_summary.csv"):
         print(f"{row['file']:13} {row['epoch']:>5}  {row['stage']:>5}  {float(row['auc']):.3f}")
     print("\nNo lesions and labels by chance: AUC on the augmented training slabs, last three epochs")
-    for choice, words in (("true", "filters by class"), ("false", "filters for both")):
+    for choice, words in (("True", "filters by class"), ("False", "filters for both")):
         rows = read_rows(folder / f"by_class_{choice}" / "eval" / "history.csv")[-3:]
         print(f"{words:17} " + " ".join(f"{float(row['training_auc']):.3f}" for row in rows))
 

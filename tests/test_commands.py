@@ -69,7 +69,8 @@ def test_study_is_shown_with_baseline_checkpoints_and_shortcut(tmp_path: Path) -
     milestones = tmp_path / "curriculum" / "models" / "milestones"
     milestones.mkdir(parents=True)
     (milestones / "checkpoint_summary.csv").write_text("file,epoch,stage,threshold,auc\nbest_auc.pt,7,2,0.4,0.75\n")
-    for choice, area in (("true", "0.97"), ("false", "0.52")):
+    choices = re.findall(r"for by_class in (\w+) (\w+);", (ROOT / "scripts/phantom_study.sh").read_text())[0]
+    for choice, area in zip(choices, ("0.97", "0.52"), strict=True):
         (tmp_path / f"by_class_{choice}" / "eval").mkdir(parents=True)
         (tmp_path / f"by_class_{choice}" / "eval" / "history.csv").write_text(f"epoch,training_auc\n1,0.5\n2,{area}\n")
     lines = run("show_study.py", tmp_path).stdout.splitlines()
