@@ -57,9 +57,8 @@ def examine(folder: Path) -> Iterator[Finding]:
     fits = OLDEST_PYTHON <= version <= NEWEST_PYTHON
     remedy = "" if fits else "make PYTHON=python3.12, with a Python of 3.10 to 3.13"
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", remedy)
-    yield from _packages()
-    yield from _or_broken("compressed DICOM", _decoders)
-    yield from _or_broken("torch", _torch)
+    for name, look in ((PROJECT, _packages), ("compressed DICOM", _decoders), ("torch", _torch)):
+        yield from _or_broken(name, look)
     yield from _extras()
     yield from _room(folder)
 
@@ -80,7 +79,7 @@ def _packages() -> Iterator[Finding]:
 
 def _fault_of(line: str) -> str:
     """What is wrong with a required package; empty where nothing is."""
-    from packaging.requirements import Requirement  # comes with matplotlib; absent, nothing is installed
+    from packaging.requirements import Requirement  # comes with matplotlib
 
     requirement = Requirement(line)
     version = _version(requirement.name)
@@ -99,7 +98,7 @@ def _or_broken(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding
     try:
         return list(look())
     except Exception as error:  # a broken installation can raise anything
-        return [Finding(name, f"broken: {type(error).__name__}", "make clean, then the same again")]
+        return [Finding(name, f"broken: {type(error).__name__}", "pip install .")]
 
 
 def _decoders() -> Iterator[Finding]:

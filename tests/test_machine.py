@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -19,9 +20,10 @@ def found(folder: Path) -> dict[str, Finding]:
     return {finding.name: finding for finding in examine(folder)}
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *words, str(ROOT / "scripts/doctor.py")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_report_fits_on_a_screen_and_this_machine_can_run_the_bundles() -> None:
@@ -40,6 +42,16 @@ def test_it_speaks_where_nothing_is_installed() -> None:
     assert "-> pip install ." in done.stdout
     assert done.stdout.splitlines()[-1].startswith("the bundles cannot run yet: neuro-oncology-bundles")
     assert "Traceback" not in done.stderr
+
+
+def test_it_speaks_where_the_project_is_there_without_its_packages(tmp_path: Path) -> None:
+    """As in a clone whose environment was removed: it still holds the project's own metadata."""
+    about = tmp_path / "neuro_oncology_bundles-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: neuro-oncology-bundles\nVersion: 0.1.0\nRequires-Dist: monai>=1.6\n")
+    done = run("-S", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "LACKS  neuro-oncology-bundles  broken: ModuleNotFoundError" in done.stdout
 
 
 def test_package_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
