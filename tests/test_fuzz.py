@@ -101,6 +101,7 @@ def outcomes(
     """Spoil a file of a sound study in each way in turn, and count how reading the study ends."""
     read = read_case if file.parent.name == "A" else read_scan
     assert np.isfinite(read(path)).all()
+    assert peak_bytes() > 0
     sound = file.read_bytes()
     counted: Counter[str] = Counter()
     for index in range(count):

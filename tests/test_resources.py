@@ -79,14 +79,23 @@ def test_what_a_child_took_before_does_not_count_and_what_it_takes_then_does() -
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdout.readline()
-        peak = PeakMemory()
-        grown = [peak.grown_bytes() or 0]
+        peak, alone = PeakMemory(), PeakMemory(with_children=False)
+        grown, grown_alone = [peak.grown_bytes() or 0], []
         for _ in range(2):
             print(file=child.stdin, flush=True)
             child.stdout.readline()
             grown.append(peak.grown_bytes() or 0)
+            grown_alone.append(alone.grown_bytes() or 0)
     assert grown[0] < 50e6
     assert 150e6 < grown[1] < 500e6
+    assert max(grown_alone) < 50e6
+
+
+def test_peak_is_unknown_where_it_cannot_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(tmp_path, monkeypatch, {"proc/self/status": "VmHWM: 100 kB\nVmRSS: 90 kB\n", "proc/meminfo": ""})
+    (tmp_path / "proc/self/clear_refs").mkdir()
+    peak = PeakMemory()
+    assert (peak.peak_bytes(), peak.grown_bytes()) == (None, None)
 
 
 def test_sizes_are_written_for_people() -> None:
