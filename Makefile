@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 
 READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
 
-.PHONY: help doctor demo phantom-study test soak clean
+.PHONY: help doctor demo phantom-study test soak consumers clean
 
 help:
 	@echo "make doctor               what this machine has and lacks, and the commands that mend it"
@@ -14,7 +14,8 @@ help:
 	@echo "make phantom-study        what the CT classifier learns on phantoms; under an hour on two cores"
 	@echo "make test                 lint, types and tests; NEURO_DATA=/path adds the tests on real scans"
 	@echo "make soak                 kills, damaged files and long runs by the thousand; about an hour"
-	@echo "make clean                remove build/ and $(VENV)/"
+	@echo "make consumers            MONAI Label and other programs that take bundles, each in an environment of its own"
+	@echo "make clean                remove build/ and all environments"
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -43,5 +44,8 @@ soak: $(READY)
 	$(VENV)/bin/pip install --editable '.[ray]'
 	SOAK=1 $(RUN) python -m pytest -m "soak or not soak" $(SOAK_TESTS)
 
+consumers: $(READY)
+	$(RUN) python -m pytest -m consumer tests/consumers
+
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) $(VENV)-*
