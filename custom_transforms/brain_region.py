@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_transforms.brain_shapes import Mask, Spacing, box_around, closed_and_filled, disk, filled, grown, opened
+from custom_transforms.brain_shapes import Mask, Spacing, box_around, closed_and_filled, disk, grown, opened
+from custom_transforms.planes import planes
 
 GAP_MM = 5.0  # a gap in the ring of bone up to twice this wide is bridged: foramina, sutures, thin bone
 BRIDGE_MM = 3.0  # where a disk of this radius does not fit is cut: optic nerve (4 mm wide), vessels, muscle slips
@@ -74,8 +74,8 @@ def extract_brain(
 
 def _masks(plane: NDArray[np.float32], limits_hu: tuple[float, float, float], gap: Mask) -> _Slice:
     low_hu, high_hu, bone_hu = limits_hu
-    in_range = cv2.medianBlur(cv2.inRange(plane, low_hu, high_hu), 3)  # without it a pixel of noise cuts like bone
-    soft = np.minimum(in_range, 1)
+    in_range = ((plane >= low_hu) & (plane <= high_hu)).astype(np.uint8)
+    soft = planes.majority(in_range)  # without it a pixel of noise cuts like bone
     bone = (plane > bone_hu).astype(np.uint8)
     return _Slice(soft, bone, closed_and_filled(bone, gap) & soft & (1 - bone))
 
@@ -97,7 +97,7 @@ class _Follower:
     def follow(self) -> Mask:
         """Return the brain of every slice, `(S, R, C)`."""
         brain = np.zeros((len(self.slices), *self.slices[0].soft.shape), dtype=np.uint8)
-        areas = [cv2.countNonZero(part.enclosed) for part in self.slices]
+        areas = [np.count_nonzero(part.enclosed) for part in self.slices]
         start = int(np.argmax(areas))
         if areas[start] * self.pixel_cm2 >= FORAMEN_CM2:
             enclosed = self.slices[start].enclosed
@@ -115,7 +115,7 @@ class _Follower:
                 return
             near = grown(brain[last], disk(GROWTH * distance_mm + SLACK_MM, self.spacing_mm))
             found = self._pieces(self.slices[number], near, before=brain[last])
-            area_cm2 = cv2.countNonZero(found) * self.pixel_cm2
+            area_cm2 = np.count_nonzero(found) * self.pixel_cm2
             if 0 < area_cm2 < ends_below_cm2:
                 return
             brain[number] = found
@@ -127,19 +127,18 @@ class _Follower:
         rows, columns = (size // 2 + 1 for size in self.near_bone.shape)
         box = box_around(part.soft & zone, (rows, columns))
         soft = part.soft[box] & zone[box]
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(opened(soft, self.bridge), connectivity=4)
-        pieces = self._brain_pieces(np.asarray(labels), np.asarray(stats), part.bone[box], before[box])
-        found[box] = filled(np.asarray(cv2.dilate(pieces, self.restored), dtype=np.uint8) & soft)
+        labels = planes.label_pieces(opened(soft, self.bridge))
+        pieces = self._brain_pieces(labels, part.bone[box], before[box])
+        found[box] = planes.fill_holes(planes.dilate(pieces, self.restored) & soft)
         return found
 
-    def _brain_pieces(
-        self, labels: NDArray[np.integer[Any]], stats: NDArray[np.integer[Any]], bone: Mask, before: Mask
-    ) -> Mask:
+    def _brain_pieces(self, labels: NDArray[np.integer[Any]], bone: Mask, before: Mask) -> Mask:
         """Keep the labelled pieces that are brain; label 0 is the rest of the slice."""
         opened_soft = np.asarray(labels > 0, dtype=np.uint8)
-        rim = (opened_soft > 0) & (cv2.erode(opened_soft, np.ones((3, 3), np.uint8), borderValue=0) == 0)
-        near_bone = cv2.dilate(np.ascontiguousarray(bone), self.near_bone) > 0
-        areas, count = stats[:, cv2.CC_STAT_AREA], len(stats)
+        rim = (opened_soft > 0) & (planes.erode(opened_soft, np.ones((3, 3), np.uint8)) == 0)
+        near_bone = planes.dilate(bone, self.near_bone) > 0
+        areas = np.bincount(labels.ravel())
+        count = len(areas)
         shared = np.bincount(labels[before > 0], minlength=count)
         rims = np.bincount(labels[rim], minlength=count)
         bony = np.bincount(labels[rim & near_bone], minlength=count)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from custom_transforms.planes import planes
 
 Mask: TypeAlias = NDArray[np.uint8]  # (R, C), 0 or 1
 Spacing: TypeAlias = tuple[float, float]  # row and column spacing in mm
@@ -23,42 +24,36 @@ def disk(radius_mm: float, spacing_mm: Spacing) -> Mask:
 
 def box_around(mask: Mask, margin: tuple[int, int]) -> Box:
     """Bound the mask, with `margin` rows and columns around it as far as the slice reaches."""
-    column, row, width, height = cv2.boundingRect(mask)
-    rows = slice(max(0, row - margin[0]), row + height + margin[0])
-    return rows, slice(max(0, column - margin[1]), column + width + margin[1])
+    box = []
+    for axis, more in zip((1, 0), margin, strict=True):
+        places = np.flatnonzero(mask.any(axis=axis))
+        first, end = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
+        box.append(slice(max(0, first - more), end + more))
+    return box[0], box[1]
 
 
 def grown(mask: Mask, footprint: Mask) -> Mask:
     """Dilate; nothing is set outside the slice."""
     box = box_around(mask, half_size(footprint))
     result = np.zeros_like(mask)
-    result[box] = cv2.dilate(np.ascontiguousarray(mask[box]), footprint)
+    result[box] = planes.dilate(mask[box], footprint)
     return result
 
 
 def opened(mask: Mask, footprint: Mask) -> Mask:
     """Keep what the footprint covers without leaving the mask; the slice's border counts as outside."""
-    core = cv2.erode(mask, footprint, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(cv2.dilate(core, footprint), dtype=np.uint8)
+    return planes.dilate(planes.erode(mask, footprint), footprint)
 
 
 def closed_and_filled(mask: Mask, footprint: Mask) -> Mask:
     """Close gaps narrower than the footprint, then fill every hole; outside the slice the mask is taken as unset."""
     result = np.zeros_like(mask)
-    column, row, width, height = cv2.boundingRect(mask)
-    box = slice(row, row + height), slice(column, column + width)
+    box = box_around(mask, (0, 0))
     rows, columns = half_size(footprint)
-    wide = cv2.copyMakeBorder(mask[box], rows, rows, columns, columns, cv2.BORDER_CONSTANT, value=0)
-    closed = cv2.erode(cv2.dilate(wide, footprint), footprint)
-    result[box] = filled(np.asarray(closed, dtype=np.uint8))[rows : rows + height, columns : columns + width]
+    wide = np.pad(mask[box], ((rows, rows), (columns, columns)))
+    closed = planes.fill_holes(planes.erode(planes.dilate(wide, footprint), footprint))
+    result[box] = closed[rows : closed.shape[0] - rows, columns : closed.shape[1] - columns]
     return result
-
-
-def filled(mask: Mask) -> Mask:
-    """Set what cannot be reached from outside the slice by steps between neighbours that share an edge."""
-    wide = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    cv2.floodFill(wide, None, (0, 0), 2)
-    return np.asarray(wide[1:-1, 1:-1] != 2, dtype=np.uint8)
 
 
 def half_size(footprint: Mask) -> tuple[int, int]:

@@ -23,7 +23,12 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # patient of BraTS has seven volumes of 240x240x155, 0.1 GB, and a data set hundreds; a container's own 64 MB of shared
 # memory hold no batch.
 ENOUGH_MEMORY, ENOUGH_DISK, ENOUGH_SHARED = 8e9, 10e9, 1e9
-EXTRAS = {"h5py": ("h5", "h5 slices"), "huggingface_hub": ("hub", "weights from the hub"), "ray": ("ray", "clusters")}
+EXTRAS = {
+    "cv2": ("fast", "a CT's brain eight times faster"),
+    "h5py": ("h5", "h5 slices"),
+    "huggingface_hub": ("hub", "weights from the hub"),
+    "ray": ("ray", "clusters"),
+}
 SYNTAXES = {
     "JPEG lossless": "1.2.840.10008.1.2.4.70",
     "JPEG-LS": "1.2.840.10008.1.2.4.80",

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from custom_transforms.planes import planes
 
 Slice = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -97,8 +98,8 @@ def apply_gamma(image: Slice, inside: Mask, *, exponent: float) -> Slice:
 
 def blur(image: Slice, inside: Mask, *, sigma: float) -> Slice:
     """Smooth with a 3x3 Gaussian of `sigma` pixels."""
-    row = cv2.getGaussianKernel(3, sigma)
-    return _only_inside(_mean_inside(image, inside, row @ row.T), inside)
+    row = np.exp(-(np.arange(-1, 2) ** 2) / (2 * sigma**2))
+    return _only_inside(_mean_inside(image, inside, np.outer(row, row) / row.sum() ** 2), inside)
 
 
 def sharpen(image: Slice, inside: Mask, *, strength: float) -> Slice:
@@ -115,11 +116,9 @@ def equalise(image: Slice, inside: Mask, *, clip: float, tiles: tuple[int, int])
 
     Reference: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994.
     """
-    rows, columns = tiles
     levels = np.rint(image * CLAHE_LEVELS).astype(np.uint8)
-    # Made here: OpenCV's object cannot be pickled for a data loader's worker.
-    equalised = cv2.createCLAHE(clipLimit=clip, tileGridSize=(columns, rows)).apply(levels)
-    return _only_inside(equalised / np.float32(CLAHE_LEVELS), inside)
+    equalised = planes.equalise_tiles(levels, clip, tiles)
+    return _only_inside(np.divide(equalised, CLAHE_LEVELS, dtype=np.float32), inside)
 
 
 def _mean_inside(image: Slice, inside: Mask, kernel: NDArray[np.floating]) -> Slice:
@@ -127,8 +126,8 @@ def _mean_inside(image: Slice, inside: Mask, kernel: NDArray[np.floating]) -> Sl
 
     Reference: Knutsson and Westin, "Normalized and differential convolution", CVPR 1993.
     """
-    weights = cv2.filter2D(inside.astype(np.float32), -1, kernel, borderType=cv2.BORDER_CONSTANT)
-    total = cv2.filter2D(np.where(inside, image, 0), -1, kernel, borderType=cv2.BORDER_CONSTANT)
+    weights = planes.correlate(inside.astype(np.float32), kernel)
+    total = planes.correlate(np.where(inside, image, 0), kernel)
     return np.divide(total, weights, out=np.zeros_like(image), where=inside)
 
 

@@ -1,4 +1,4 @@
-"""A packed bundle runs where nothing of this project is, and the same bundle gives the same bytes."""
+"""A packed bundle runs where nothing of this project and no extra is, and the same bundle gives the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ NOTHING_OF_OURS = """
 import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 sys.path = [place for place in sys.path if place != {root!r}]
-sys.modules["data_lists"] = None
+for absent in ("data_lists", "cv2", "highdicom", "numba"):
+    sys.modules[absent] = None
 """
 SMALL_UNET = {"channels": "[4,8,16,32,64]", "num_workers": 0}
 SMALL_RESNET = {"image_size": 64, "widths": "[8,16,32,64]", "num_workers": 0}
