@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,20 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_labels(folder, {index: is_positive(index, seed=88) for index in range(1, 13)})
     data_list = build_ct_list(folder, read=read_ct, fractions=(0.5, 0.25, 0.25))
     write_data_list(data_list, folder / "data_list.json")
+    return folder
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """A bundle's folder after training and evaluation."""
+    folder = tmp_path / "used" / CT.name
+    shutil.copytree(CT, folder, ignore=shutil.ignore_patterns("eval", "prepared", "models"))
+    for name in ("model.pt", "operating_point.json", "training.pt", "milestones/stage1.pt"):
+        (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "models" / name).write_bytes(name.encode())
+    for name in ("eval/patients.csv", "prepared/a/slices.npy", "configs/.train.json.swp", "docs/__pycache__/x.pyc"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("what runs and editors leave")
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -25,20 +24,6 @@ for absent in ("data_lists", "cv2", "highdicom", "numba"):
 """
 SMALL_UNET = {"channels": "[4,8,16,32,64]", "num_workers": 0}
 SMALL_RESNET = {"image_size": 64, "widths": "[8,16,32,64]", "num_workers": 0}
-
-
-@pytest.fixture
-def used(tmp_path: Path) -> Path:
-    """A bundle's folder after training and evaluation."""
-    folder = tmp_path / "used" / CT.name
-    shutil.copytree(CT, folder, ignore=shutil.ignore_patterns("eval", "prepared", "models"))
-    for name in ("model.pt", "operating_point.json", "training.pt", "milestones/stage1.pt"):
-        (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "models" / name).write_bytes(name.encode())
-    for name in ("eval/patients.csv", "prepared/a/slices.npy", "configs/.train.json.swp", "docs/__pycache__/x.pyc"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("what runs and editors leave")
-    return folder
 
 
 def test_what_runs_and_editors_leave_is_not_packed(used: Path) -> None:
