@@ -46,17 +46,20 @@ def whole_file(path: str | Path, *, keep_as: str | None = None) -> Iterator[Path
             os.fsync(file.fileno())
         if keep_as is not None and path.is_file():
             _second_name(path, folder / "kept").replace(path.with_name(keep_as))
+        for written in _watched:  # before, not after: a signal's handler may raise between any two lines
+            written.append(path)
         unfinished.replace(path)
         sync_folder(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    for written in _watched:
-        written.append(path)
 
 
 @contextmanager
 def watch_files() -> Iterator[list[Path]]:
-    """Give a list that gets the path of each file that this process writes whole, in the block and in that order."""
+    """Give a list that gets the path of each file that this process writes whole in the block, in that order.
+
+    Of a file whose writing failed at the very end the path may be in it as well.
+    """
     written: list[Path] = []
     _watched.append(written)
     try:

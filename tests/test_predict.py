@@ -93,6 +93,25 @@ def test_study_that_fails_in_the_network_leaves_a_row_and_no_file(place: Path, m
     assert summary_of(place / "out")["ok"] == 3
 
 
+def test_worker_that_dies_while_another_study_is_saved_does_not_fail_that_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, told = SaveImageMaskd.__call__, []
+
+    def hear_of_a_death(self: SaveImageMaskd, data: Any) -> Any:
+        saved = save(self, data)
+        if data["case"] == "study_0002" and not told:
+            told.append(list((place / "out").glob("study_0002*")))
+            raise RuntimeError("applying transform") from RuntimeError("DataLoader worker (pid 7) is killed by signal")
+        return saved
+
+    monkeypatch.setattr(SaveImageMaskd, "__call__", hear_of_a_death)
+    rows = run(place)
+    assert told[0]
+    assert {row["status"] for row in rows.values()} == {"ok", "refused"}
+    assert summary_of(place / "out")["ok"] == 4
+
+
 def test_unforeseen_error_in_preparing_tells_nothing_of_what_was_read(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

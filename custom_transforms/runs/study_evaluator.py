@@ -16,6 +16,7 @@ from torch.nn import Module
 from custom_transforms.atomic_file import watch_files
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.interruption import INTERRUPTION
+from custom_transforms.refusal import causes
 from custom_transforms.resources import PeakMemory, megabytes
 from custom_transforms.runs.failures import concerns_all_studies, describe_failure, end_where_none_can_be_prepared
 from custom_transforms.runs.studies import Studies
@@ -56,7 +57,7 @@ class StudyEvaluator(SupervisedEvaluator):
                 try:
                     super().run(global_epoch)
                 except RuntimeError as error:
-                    if not WORKER_DIED.search(str(error)):
+                    if not _is_caused_by(error, WORKER_DIED):
                         raise
                     self._internal_run_generator = None  # else Ignite would take the next run for the rest of this one
                     self.studies.worker_died()
@@ -115,7 +116,12 @@ class StudyEvaluator(SupervisedEvaluator):
 
 
 def _end_where_all_would_fail(error: Exception) -> None:
-    if DEVICE_LOST.search(str(error)):
+    if _is_caused_by(error, DEVICE_LOST):
         os.kill(os.getpid(), signal.SIGABRT)  # scripts/predict.py goes on in a new process, and knows over which study
-    if WORKER_DIED.search(str(error)) or concerns_all_studies(error):
+    if _is_caused_by(error, WORKER_DIED) or concerns_all_studies(error):
         raise error
+
+
+def _is_caused_by(error: Exception, text: re.Pattern[str]) -> bool:
+    """Tell it also of an error that MONAI wrapped: torch tells of a dead worker in the middle of anything."""
+    return any(text.search(str(link)) for link in causes(error))
