@@ -45,6 +45,7 @@ soak: $(READY)
 	SOAK=1 $(RUN) python -m pytest -m "soak or not soak" $(SOAK_TESTS)
 
 consumers: $(READY)
+	$(VENV)/bin/pip install --editable '.[consumers]'
 	$(RUN) python -m pytest -m consumer tests/consumers
 
 clean:

@@ -46,8 +46,8 @@ def guard_run(bundle_root: str) -> None:
         bundle_root: folder that holds `configs`.
 
     Raises:
-        RefusedError: an option names nothing in the config, or is the word `true` or `false`; or `bundle_root` has no
-            `configs`.
+        RefusedError: an option names nothing in the config, is the word `true` or `false`, or would lose what is
+            tracked; or `bundle_root` has no `configs`.
     """
     main = getattr(sys.modules["__main__"], "__spec__", None)
     if main is None or main.name != "monai.bundle.__main__" or sys.argv[1:2] != ["run"]:
@@ -59,6 +59,7 @@ def guard_run(bundle_root: str) -> None:
         options = {**ConfigParser.load_config_file(str(args_file)), **options}
     refuse_unknown_ids(options)
     refuse_words_for_truth(options)
+    refuse_plain_output_when_tracked(options)
     if not (Path(bundle_root) / "configs").is_dir():
         expected = "--bundle_root to name the folder that holds configs/"
         raise RefusedError.of("wrong_bundle_root", str(bundle_root), expected=expected, got="a folder without it")
@@ -93,6 +94,21 @@ def refuse_words_for_truth(options: dict[str, object]) -> None:
         value = DefaultParseValue(given) if isinstance(given, str) else given
         if isinstance(value, str) and value.lower() in ("true", "false") and not option.endswith(WORDS_UNDERSTOOD):
             raise RefusedError.of("word_for_truth", f"--{option}", expected="True or False, capitalised", got=value)
+
+
+def refuse_plain_output_when_tracked(options: dict[str, object]) -> None:
+    """Refuse `--tracking` with a plain `--output_dir`.
+
+    MONAI 1.6.1 makes the place of the executed config by writing ` + '/config_….json'` behind the text of `output_dir`
+    (`ConfigWorkflow.patch_bundle_tracking`): with anything but an expression the run ends without that artifact.
+
+    Args:
+        options: of the command line.
+    """
+    output = str(options.get("output_dir", "$"))
+    if options.get("tracking") and "save_execute_config" not in options and not output.startswith("$"):
+        expected = f"an expression, '$\"{output}\"': with --tracking MONAI loses the config otherwise"
+        raise RefusedError.of("plain_output_dir", "--output_dir", expected=expected, got="a plain path")
 
 
 def end_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -12,7 +12,13 @@ from monai.bundle import ConfigParser
 
 from custom_transforms.interruption import ADVICE, INTERRUPTION, InterruptedRunError
 from custom_transforms.refusal import NotFiniteError, RefusedError, SomeRefusedError
-from custom_transforms.run_guard import end_run, guard_run, refuse_unknown_ids, refuse_words_for_truth
+from custom_transforms.run_guard import (
+    end_run,
+    guard_run,
+    refuse_plain_output_when_tracked,
+    refuse_unknown_ids,
+    refuse_words_for_truth,
+)
 
 TRAIN = str(BRATS / "configs" / "train.json")
 
@@ -52,6 +58,13 @@ def test_word_that_would_count_as_true_is_refused(word: str) -> None:
 )  # fmt: skip
 def test_values_and_words_that_are_understood_pass(option: str, value: object) -> None:
     refuse_words_for_truth({option: value})
+
+
+def test_tracked_run_keeps_its_config_or_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"""plain_output_dir: --output_dir: expected an expression, '\$"/x"'"""):
+        refuse_plain_output_when_tracked({"tracking": "mlflow", "output_dir": "/x"})
+    for options in ({"output_dir": "/x"}, {"tracking": "mlflow", "output_dir": '$"/x"'}, {"tracking": "mlflow"}):
+        refuse_plain_output_when_tracked(options)
 
 
 def test_ids_of_an_overlay_are_known() -> None:
