@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from monai.bundle import ConfigParser
 
 from custom_transforms.ct_study import read_ct
 from custom_transforms.mri_study import read_patient
@@ -89,6 +91,19 @@ def run_bundle(
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "2"}
     )
+
+
+def metrics_of_best_model(bundle: Path, *configs: str, **options: object) -> dict[str, float]:
+    """Measure `model.pt` on the validation patients in this process alone."""
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in configs])
+    parser.update({name: str(value) if isinstance(value, Path) else value for name, value in options.items()})
+    weights = torch.load(Path(str(options["models_dir"])) / "model.pt", weights_only=True)
+    parser.get_parsed_content("network").load_state_dict(weights)
+    evaluator = parser.get_parsed_content("validate::evaluator")
+    evaluator.run()
+    metrics: dict[str, float] = evaluator.state.metrics
+    return metrics
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
