@@ -45,13 +45,19 @@ def test_configs_are_formatted_and_stay_short(bundle: Path) -> None:
     ],
 )
 def test_programs_that_only_look_find_every_property(
-    bundle: Path, files: list[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path,
+    files: list[str],
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     paths = [str(bundle / "configs" / f"{name}.json") for name in files]
     workflow = create_workflow(config_file=paths, workflow_type=kind, bundle_root=str(bundle), logging_file=False)
     assert workflow.check_properties() == []
     assert list(tmp_path.iterdir()) == []  # looking leaves no file behind
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_what_training_and_inference_share_is_the_same() -> None:
