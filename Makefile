@@ -5,13 +5,16 @@ READY := $(VENV)/.ready
 
 READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
 
-.PHONY: help doctor demo phantom-study test soak consumers clean
+MONAILABEL := .venv-monailabel
+
+.PHONY: help doctor demo phantom-study monailabel test soak consumers clean
 
 help:
 	@echo "make doctor               what this machine has and lacks, and the commands that mend it"
 	@echo "make demo                 train, evaluate and run both bundles on phantoms"
 	@echo "make demo DATASET=/path   the same with one bundle on your own labelled cases, BraTS-like or head CT"
 	@echo "make phantom-study        what the CT classifier learns on phantoms; under an hour on two cores"
+	@echo "make monailabel           serve both bundles to 3D Slicer and OHIF; STUDIES=/path, a folder of .nii.gz files"
 	@echo "make test                 lint, types and tests; NEURO_DATA=/path adds the tests on real scans"
 	@echo "make soak                 kills, damaged files and long runs by the thousand; about an hour"
 	@echo "make consumers            MONAI Label and other programs that take bundles, each in an environment of its own"
@@ -22,6 +25,12 @@ $(READY): pyproject.toml
 	$(VENV)/bin/pip install --editable '.[test]'
 	@touch $@
 
+$(MONAILABEL)/.ready: pyproject.toml scripts/mend_torchvision.py
+	$(PYTHON) -m venv $(MONAILABEL)
+	$(MONAILABEL)/bin/pip install --editable '.[dicom,h5,hub]' 'pytest>=8' torch==2.13.0 torchvision==0.28.0 monailabel==0.8.5 'pydicom<3' dcmqi
+	$(MONAILABEL)/bin/python scripts/mend_torchvision.py
+	@touch $@
+
 doctor:
 	@$(READY_PYTHON) scripts/doctor.py
 
@@ -30,6 +39,9 @@ demo: $(READY)
 
 phantom-study: $(READY)
 	$(RUN) scripts/phantom_study.sh
+
+monailabel: $(MONAILABEL)/.ready
+	PATH="$(CURDIR)/$(MONAILABEL)/bin:$$PATH" scripts/monailabel.sh $(if $(STUDIES),"$(STUDIES)")
 
 test: $(READY)
 	$(RUN) ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ class LoadImageStudyd(LoadImaged):
     Raises:
         RefusedError: see `custom_transforms.isolated_readers.read_ct_isolated`.
     """
+
+    _loader: Any = SimpleNamespace(image_only=True)  # MONAI Label asks each LoadImaged for metadata through it
 
     def __init__(
         self, keys: KeysCollection = "image", memory_mib: int = LIMITS.memory_mib, seconds: float = LIMITS.seconds

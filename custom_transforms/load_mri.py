@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ class LoadImageModalitiesd(LoadImaged):
     Raises:
         RefusedError: see `custom_transforms.isolated_readers.read_patient_isolated`; or the reason in `refused`.
     """
+
+    _loader: Any = SimpleNamespace(image_only=True)  # MONAI Label asks each LoadImaged for metadata through it
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from monai.transforms import Randomizable
 from monai.utils import MAX_SEED
 from numpy.typing import NDArray
 
+from custom_transforms.class_of_mask import with_classes
 from custom_transforms.mri_study import case_name
 from custom_transforms.prepared_folder import Arrays
 from custom_transforms.prepared_items import PreparedItems
@@ -30,7 +31,7 @@ class BagsDataset(PreparedItems, Randomizable):
     """Patients as bags of slices, prepared on first use and read from disk ever after.
 
     Args:
-        data: items with `image`, and `label` (0 or 1) where it is known.
+        data: items with `image`, and `label` where it is known: 0, 1, or a mask's file, positive with any voxel above 0.
         transform: deterministic steps from item to `image` `(K, 1, H, W)`, `slice_index`, `dropped`, `notes`.
         cache_dir: folder of the prepared bags, 262 kB a slice of 256x256; None computes each time.
         bag_transform: what follows on each drawn bag, such as augmentation and normalisation.
@@ -59,7 +60,7 @@ class BagsDataset(PreparedItems, Randomizable):
     ) -> None:
         if slices_per_bag is not None and slices_per_bag < 1:
             raise ValueError(f"bags: expected slices_per_bag of at least 1, got {slices_per_bag}")
-        super().__init__(data, transform, cache_dir)
+        super().__init__(with_classes(data), transform, cache_dir)
         self.bag_transform = bag_transform
         self.slices_per_bag = slices_per_bag
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, DivisiblePadd, Invertd, Orientationd
+from monai.transforms import Compose, DivisiblePadd, Invertd, LoadImaged, Orientationd
 
 from custom_transforms import autocast
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.data_list import load_fold
+from custom_transforms.load_ct import LoadImageStudyd
 from custom_transforms.load_mri import LoadImageModalitiesd
 from custom_transforms.mri_study import read_patient
 from custom_transforms.save_mask import SaveImageMaskd, file_stem
@@ -37,6 +38,11 @@ def test_fold_has_full_paths_and_keeps_names(phantoms: Path) -> None:
 def test_absent_list_or_fold_has_no_items(tmp_path: Path, phantoms: Path) -> None:
     assert load_fold(tmp_path / "none.json", "training", tmp_path) == []
     assert load_fold(phantoms / "data_list.json", "no such fold", phantoms) == []
+
+
+@pytest.mark.parametrize("loader", [LoadImageStudyd("image"), LoadImageModalitiesd("image")])
+def test_loader_takes_what_monai_label_sets_on_each_load_imaged(loader: LoadImaged) -> None:
+    loader._loader.image_only = False
 
 
 def test_item_is_loaded_with_mask_and_left_unchanged(phantoms: Path) -> None:
