@@ -39,14 +39,13 @@ make_phantoms() {  # in a folder that appears whole
 
 app=$home/app_$port  # made anew at each start; what must stay is in STUDIES and in BUNDLES
 rm -rf "$app" "$home/monaibundle"
-monailabel apps --download --name monaibundle --output "$home" > /dev/null
+python -m monailabel.main apps --download --name monaibundle --output "$home" > /dev/null
 mv "$home/monaibundle" "$app"
 mkdir "$app/model"
 for name in "${served[@]}"; do ln -s "$bundles/$name" "$app/model/$name"; done
 
 export MONAI_LABEL_AUTO_UPDATE_SCORING=${MONAI_LABEL_AUTO_UPDATE_SCORING:-false}  # else every start scores all studies
-export MONAI_LABEL_CORS_ORIGINS=${MONAI_LABEL_CORS_ORIGINS:-"[\"http://127.0.0.1:$port\"]"}  # no other web page may ask
 export MONAI_LABEL_SESSION_PATH=${MONAI_LABEL_SESSION_PATH:-$home/sessions}  # of studies that a viewer sends
 echo "monailabel: http://127.0.0.1:$port serves $list; studies and labels in $studies; Ctrl-C ends it"
-exec monailabel start_server --app "$app" --studies "$studies" --host 127.0.0.1 --port "$port" --verbose WARNING --log_level warning \
+exec python -m monailabel.main start_server --app "$app" --studies "$studies" --host 127.0.0.1 --port "$port" --verbose WARNING --log_level warning \
   --conf models "$list" --conf epistemic_model "$list" --conf zoo_source local --conf sam2 false "$@"
