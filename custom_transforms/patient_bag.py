@@ -31,7 +31,7 @@ class BagsDataset(PreparedItems, Randomizable):
     """Patients as bags of slices, prepared on first use and read from disk ever after.
 
     Args:
-        data: items with `image`, and `label` where it is known: 0, 1, or a mask's file, positive with any voxel above 0.
+        data: items with `image`, and `label` where it is known: 0, 1, or a mask's file; see `with_classes`.
         transform: deterministic steps from item to `image` `(K, 1, H, W)`, `slice_index`, `dropped`, `notes`.
         cache_dir: folder of the prepared bags, 262 kB a slice of 256x256; None computes each time.
         bag_transform: what follows on each drawn bag, such as augmentation and normalisation.

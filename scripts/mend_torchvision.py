@@ -25,7 +25,8 @@ if not _has_ops():  # declared for torch.library.register_fake; they have no ker
 
 
 def imports() -> bool:
-    return subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, check=False).returncode == 0
+    command = [sys.executable, "-c", "import torchvision"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def main() -> None:
