@@ -48,7 +48,7 @@ test: $(READY)
 	$(RUN) ruff format --check .
 	$(RUN) python scripts/format_configs.py --check bundles/*/configs/*.json
 	$(RUN) mypy
-	$(RUN) python -m pytest
+	OMP_NUM_THREADS=1 $(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 SOAK_TESTS := tests/test_kill_training.py tests/test_fuzz.py tests/test_many_studies.py tests/test_ray.py tests/test_mri_suspicions.py
 
