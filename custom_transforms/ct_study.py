@@ -29,12 +29,14 @@ class CtVolume:
         slice_positions_mm: ascending positions of all slices along their normal, as acquired; from NIfTI, index times
             step along the axis that is nearest to feet-head.
         notes: what was left out or mended, or what a person should know.
+        instance_uids: SOPInstanceUID of each slice's DICOM object, for results that refer to it; none from NIfTI.
     """
 
     hu: NDArray[np.float32]
     affine: NDArray[np.float64]
     slice_positions_mm: NDArray[np.float64]
     notes: tuple[str, ...]
+    instance_uids: tuple[str, ...] = ()
 
 
 def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
@@ -76,8 +78,8 @@ def _read(path: Path, series: int | None) -> CtVolume:
             return read_ct(folder, series)
     if path.name.endswith((".nii", ".nii.gz")):
         return _from_nifti(path)
-    hu, geometry, notes = read_dicom(path, series)
-    return CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes))
+    hu, geometry, uids, notes = read_dicom(path, series)
+    return CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes), tuple(uids))
 
 
 def _from_nifti(path: Path) -> CtVolume:

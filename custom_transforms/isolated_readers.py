@@ -44,7 +44,8 @@ def read_ct_isolated(path: str | Path, series: int | None = None, *, limits: Lim
         )
     except RefusedError as error:
         raise error.renamed(shown_name(error.file, path)) from None
-    return CtVolume(**{**fields, "notes": tuple(fields["notes"])})
+    texts = {name: tuple(fields[name]) for name in ("notes", "instance_uids")}
+    return CtVolume(**{**fields, **texts})
 
 
 def read_patient_isolated(

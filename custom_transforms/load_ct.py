@@ -63,6 +63,7 @@ class LoadImageStudyd(LoadImaged):
                 meta[name] = torch.from_numpy(meta[name])
             meta["spatial_shape"] = tuple(voxels.shape)
             meta["filename_or_obj"] = path.name
+            meta["original_channel_dim"] = 0
             item[key] = MetaTensor(torch.from_numpy(voxels)[None], affine=meta.pop("affine"), meta=meta)
             item["notes"] = "; ".join([*filter(None, [item.get("notes", "")]), *volume.notes])
         return item

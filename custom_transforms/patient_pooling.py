@@ -108,6 +108,7 @@ class EvidenceInferer(Inferer):
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         """Return `(B, K, 1 + C, h, w)` for bags `(B, K, 1, H, W)`; see `EvidenceNetwork`."""
+        network = getattr(network, "predictor", network)  # MONAI Deploy wraps TorchScript, and passes on calls alone
         maps = _by_chunks(cast(EvidenceNetwork, network).evidence, inputs.flatten(0, 1), self.slices_per_chunk)
         return maps.reshape(*inputs.shape[:2], *maps.shape[1:])
 

@@ -35,8 +35,8 @@ class EvidenceToResultd(MapTransform):
         weights: file of the network that the threshold must belong to.
         settings: pooling and preprocessing that it must belong to; see `OperatingPoint`.
 
-    The item must hold `brain` `(1, X, Y, S)` in LPS axes, `slice_index` `(K,)`, and, as texts, `case`, `notes` and
-    `dropped`, as the steps before leave them.
+    The item must hold `brain` `(1, X, Y, S)` in LPS axes, `slice_index` `(K,)`, and, as texts, `case` (else the record
+    says `image`), `notes` and `dropped`, as the steps before leave them.
 
     Returns:
         the item with, under the key, the suspicious region `(1, X, Y, S)`, uint8 0 or 1, on the grid of the scan as
@@ -138,7 +138,7 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     probs = [float(value) for value in item["slice_prob"]]
     positions_mm = slice_positions(item["brain"])
     dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
-    record: dict[str, Any] = {"case": item["case"], "patient_probability": prob}
+    record: dict[str, Any] = {"case": item.get("case", "image"), "patient_probability": prob}
     record["decision"] = _decide(prob, point)
     record["operating_point"] = asdict(point) if point else None
     record["slices"] = {"total": total, "used": len(kept), "dropped": len(dropped)}

@@ -16,6 +16,7 @@ from ct_files import (
     stored_slices,
     write_series,
 )
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
@@ -124,6 +125,13 @@ def test_bone_kernel_gives_way_to_soft_tissue(tmp_path: Path) -> None:
     volume = read_ct(tmp_path)
     np.testing.assert_array_equal(volume.hu, values)
     assert volume.notes == ("other series left out: series 3 (12 slices of 6x8, 55 mm, kernel BONEPLUS)",)
+
+
+def test_slices_name_their_objects_of_the_chosen_series_from_the_feet(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "soft", stored_slices(COUNT))
+    write_series(tmp_path / "bone", stored_slices(COUNT, seed=1), SeriesInstanceUID=OTHER_UID, ConvolutionKernel="BONE")
+    images = sorted(map(dcmread, folder.iterdir()), key=lambda image: image.ImagePositionPatient[2])
+    assert read_ct(tmp_path).instance_uids == tuple(image.SOPInstanceUID for image in images)
 
 
 def test_two_patients_are_refused_even_in_two_series(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from custom_transforms.dicom.tags import silent_pydicom
 from custom_transforms.refusal import RefusedError, warning
 
 
-def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float32], Geometry, list[str]]:
+def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float32], Geometry, list[str], list[str]]:
     """Read the scan of a patient.
 
     Args:
@@ -26,7 +26,8 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
         series: number of the wanted series where a folder holds several.
 
     Returns:
-        HU `(S, R, C)` from the feet to the head; where the slices lie; notes on what was left out or mended.
+        HU `(S, R, C)` from the feet to the head; where the slices lie; the SOPInstanceUID of each, that of the
+        object for a frame; notes on what was left out or mended.
 
     Raises:
         RefusedError: see the modules that this builds on, one for each step below.
@@ -41,7 +42,9 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
         planes, positions_mm, hu, copies = _without_copies(planes, positions_mm, hu)
         geometry = place(planes, positions_mm, name)
     lossy = ["lossy compression"] * any(is_lossy(plane) for plane in planes)
-    return hu, geometry, [*notes, *left_out, *others, *copies, *geometry.notes, *lossy, *_skipped_numbers(planes)]
+    uids = [plane.tags.word("SOPInstanceUID") for plane in planes]
+    notes = [*notes, *left_out, *others, *copies, *geometry.notes, *lossy, *_skipped_numbers(planes)]
+    return hu, geometry, uids, notes
 
 
 def _skipped_numbers(planes: Sequence[CtSlice]) -> list[str]:
