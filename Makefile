@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
 
 MONAILABEL := .venv-monailabel
+DEPLOY := .venv-deploy
 
 .PHONY: help doctor demo phantom-study monailabel test soak consumers clean
 
@@ -29,6 +30,11 @@ $(MONAILABEL)/.ready: pyproject.toml scripts/mend_torchvision.py
 	$(PYTHON) -m venv $(MONAILABEL)
 	$(MONAILABEL)/bin/pip install --editable '.[dicom,h5,hub]' 'pytest>=8' torch==2.13.0 torchvision==0.28.0 monailabel==0.8.5 'pydicom<3' dcmqi
 	$(MONAILABEL)/bin/python scripts/mend_torchvision.py
+	@touch $@
+
+$(DEPLOY)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/pip install --editable . torch==2.13.0 monai-deploy-app-sdk==4.0.0 holoscan-cu13==4.6.0 highdicom==0.28.2
 	@touch $@
 
 doctor:
@@ -56,7 +62,7 @@ soak: $(READY)
 	$(VENV)/bin/pip install --editable '.[ray]'
 	SOAK=1 $(RUN) python -m pytest -m "soak or not soak" $(SOAK_TESTS)
 
-consumers: $(READY)
+consumers: $(READY) $(DEPLOY)/.ready
 	$(VENV)/bin/pip install --editable '.[consumers]'
 	$(RUN) python -m pytest -m consumer tests/consumers
 
