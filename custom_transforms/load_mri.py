@@ -83,6 +83,10 @@ class LoadImageModalitiesd(LoadImaged):
 
 def _on_grid(volume: torch.Tensor, affine: Affine, name: str) -> MetaTensor:
     grid = torch.from_numpy(affine)
-    meta = {"filename_or_obj": name, "original_affine": grid.clone(), "spatial_shape": tuple(volume.shape[1:])}
-    meta["original_channel_dim"] = 0
+    meta = {
+        "filename_or_obj": name,
+        "original_affine": grid.clone(),
+        "spatial_shape": tuple(volume.shape[1:]),
+        "original_channel_dim": 0,
+    }
     return MetaTensor(volume, affine=grid, meta=meta)
