@@ -32,7 +32,8 @@ class BestModelHandler:
         network: what is written, as one flat state dict without the prefix of data-parallel training.
         path: file of the best model; complete or absent at any moment. One of an earlier run is kept beside it as
             `<stem>.previous.pt`. The same weights are written as `<stem>.safetensors`.
-        patience: epochs without a better score after which training ends.
+        patience: epochs without a better score after which training ends. A trainer that is started again, as in
+            every round of federated training, waits anew.
     """
 
     def __init__(self, evaluator: SupervisedEvaluator, network: nn.Module, path: str | Path, *, patience: int) -> None:
@@ -40,14 +41,20 @@ class BestModelHandler:
         self.network = network
         self.path = Path(path)
         self.patience = patience
+        self.start = 0
         self.logger = logging.getLogger(__name__)
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Run at the end of each of the trainer's epochs."""
         engine.state.best_score, engine.state.best_score_epoch = -math.inf, 0
         engine.state_dict_user_keys.extend(STATE)
+        engine.add_event_handler(Events.STARTED, self.note_start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self.require_model)
+
+    def note_start(self, engine: SupervisedTrainer) -> None:
+        """Remember the epoch after which the trainer starts; 0 where it is about to read a checkpoint."""
+        self.start = engine.state.epoch
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Compare, write, and end training if it is time."""
@@ -58,7 +65,7 @@ class BestModelHandler:
                 self._write(of_a_new_run=state.best_score_epoch == 0)
                 state.best_score, state.best_score_epoch = score, epoch
                 self.logger.info("epoch %d: best model so far, score %.4f", epoch, score)
-        if epoch - state.best_score_epoch >= self.patience:
+        if epoch - max(state.best_score_epoch, self.start) >= self.patience:
             self.logger.info("no better score since epoch %d: training ends", state.best_score_epoch)
             engine.terminate()
 

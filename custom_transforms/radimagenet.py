@@ -43,6 +43,9 @@ HUB_KEYS = tuple(field.name for field in fields(HubFile))
 class PretrainedWeightsHandler:
     """When the first epoch starts, load a backbone of known family and known hash; nothing stands in for it.
 
+    Weights that the network was given after this was made, as a federated client gives it those of the server, are
+    kept, and recorded as `given`.
+
     Args:
         network: the slice classifier; its first convolution has one input channel.
         pretrained: `radimagenet`; `file`, other weights of known names, such as this project's own, recorded as no more
@@ -81,6 +84,7 @@ class PretrainedWeightsHandler:
         self.hub = dict(hub or {})
         self.wanted = pretrained != "none" and str(resume).lower() != "true"
         self.source: dict[str, str] = {"pretrained": pretrained}
+        self.versions = _versions(network)
 
     def attach(self, engine: Engine) -> None:
         """Load when the trainer's first epoch starts."""
@@ -94,6 +98,10 @@ class PretrainedWeightsHandler:
         Raises:
             RefusedError: the file is missing, out of reach, not the one that was meant, damaged, or of another family.
         """
+        if _versions(self.network) != self.versions:
+            self.source["pretrained"] = "given"
+            logging.getLogger(__name__).warning("the network was given weights: no pretrained ones are loaded")
+            return
         if not self.wanted:
             return
         path, origin = self._locate()
@@ -130,6 +138,11 @@ class PretrainedWeightsHandler:
                 got=f"revision {revision} and sha256 {self.sha256 or 'none'}",
             )
         return download(HubFile(**self.hub)), self.hub
+
+
+def _versions(network: nn.Module) -> list[int]:
+    """Count how often each weight was written."""
+    return [weight._version for weight in network.parameters()]
 
 
 def download(hub: HubFile) -> Path:

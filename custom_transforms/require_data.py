@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, Protocol
 
 import ignite.distributed as idist
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
 
 from custom_transforms.cache_estimate import require_room
 from custom_transforms.mri_study import case_name
@@ -67,6 +69,34 @@ def require_data(
         _refuse_few(fold, data, Path(data_list))
 
 
+class RequireDataHandler:
+    """Refuse to train on nothing where another program starts the trainer, past a config's `run`.
+
+    A site of federated training whose data list is not where it should be would hand back the weights that it got,
+    and take part in the average.
+
+    Args:
+        data_list: file that the items come from, for the message.
+    """
+
+    def __init__(self, data_list: str | Path) -> None:
+        self.data_list = Path(data_list)
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Run when the trainer starts, if it has nothing to draw from."""
+        if engine.state.epoch_length == 0:
+            engine.state.epoch_length = 1  # else MONAI would take it for finished
+            engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self) -> None:
+        """Refuse.
+
+        Raises:
+            RefusedError: the data list is absent or damaged, or there is no patient to train on.
+        """
+        _refuse_few("training", (), self.data_list)
+
+
 def _refuse_repeated(fold: str, data: Fold, data_list: Path) -> None:
     positions: dict[str, list[int]] = defaultdict(list)
     for position, item in enumerate(data.data, start=1):
@@ -90,7 +120,7 @@ def _refuse_leak(folds: Mapping[str, Fold], data_list: Path) -> None:
                 raise RefusedError.of("patient_in_two_folds", data_list.name, expected="each patient in one", got=got)
 
 
-def _refuse_few(fold: str, data: Fold, data_list: Path) -> None:
+def _refuse_few(fold: str, data: Sized, data_list: Path) -> None:
     if len(data) >= idist.get_world_size():
         return
     if not data_list.is_file():

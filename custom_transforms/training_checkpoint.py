@@ -69,10 +69,14 @@ class TrainingCheckpointHandler:
     def read(self, engine: SupervisedTrainer) -> None:
         """Take up the state, where resuming was asked for and there is one.
 
+        A trainer that is started again goes on as it is: in a round of federated training it has its weights.
+
         Raises:
             RefusedError: there is no file or a damaged one and it must be there, it is of another configuration, or
                 training has ended and it must go on; or the disk has no room for checkpoints.
         """
+        if engine.state.epoch > 0:
+            return
         log = logging.getLogger(__name__)
         remove_leftovers(self.path.parent)
         require_disk(self.path.parent, self._room_bytes(engine))

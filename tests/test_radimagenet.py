@@ -74,6 +74,14 @@ def test_resumed_training_reads_no_weights(tmp_path: Path) -> None:
     assert torch.equal(network.conv1.weight, make_network(2).conv1.weight)
 
 
+def test_weights_that_another_program_gave_the_network_are_kept(tmp_path: Path) -> None:
+    network, file = make_network(2), save(tmp_path / "w.pt", backbone_of(make_network(1)))
+    handler = PretrainedWeightsHandler(network, pretrained="radimagenet", file=file)
+    network.load_state_dict(make_network(3).state_dict())
+    assert run(handler).state.weights_source == {"pretrained": "given"}
+    assert torch.equal(network.conv1.weight, make_network(3).conv1.weight)
+
+
 def test_wrong_hash_is_refused_and_the_right_one_in_capitals_is_not(tmp_path: Path) -> None:
     file = save(tmp_path / "w.pt", backbone_of(make_network(1)))
     load(make_network(2), file, sha256=hashlib.sha256(file.read_bytes()).hexdigest().upper())
