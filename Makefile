@@ -3,6 +3,8 @@ VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 READY := $(VENV)/.ready
 
+SUITE := python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
 
 MONAILABEL := .venv-monailabel
@@ -28,7 +30,8 @@ $(READY): pyproject.toml
 
 $(MONAILABEL)/.ready: pyproject.toml scripts/mend_torchvision.py
 	$(PYTHON) -m venv $(MONAILABEL)
-	$(MONAILABEL)/bin/pip install --editable '.[dicom,h5,hub]' 'pytest>=8' torch==2.13.0 torchvision==0.28.0 monailabel==0.8.5 'pydicom<3' dcmqi
+	$(MONAILABEL)/bin/pip install --editable '.[dicom,fast,h5,hub]' 'pytest>=8' pytest-xdist torch==2.13.0 torchvision==0.28.0 \
+	  monailabel==0.8.5 'pydicom<3' dcmqi
 	$(MONAILABEL)/bin/python scripts/mend_torchvision.py
 	@touch $@
 
@@ -54,7 +57,7 @@ test: $(READY)
 	$(RUN) ruff format --check .
 	$(RUN) python scripts/format_configs.py --check bundles/*/configs/*.json
 	$(RUN) mypy
-	OMP_NUM_THREADS=1 $(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) $(SUITE)
 
 SOAK_TESTS := tests/test_kill_training.py tests/test_fuzz.py tests/test_many_studies.py tests/test_ray.py tests/test_mri_suspicions.py
 
@@ -62,9 +65,10 @@ soak: $(READY)
 	$(VENV)/bin/pip install --editable '.[ray]'
 	SOAK=1 $(RUN) python -m pytest -m "soak or not soak" $(SOAK_TESTS)
 
-consumers: $(READY) $(DEPLOY)/.ready
+consumers: $(READY) $(DEPLOY)/.ready $(MONAILABEL)/.ready
 	$(VENV)/bin/pip install --editable '.[consumers]'
 	$(RUN) python -m pytest -m consumer tests/consumers
+	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(MONAILABEL)/bin:$$PATH" $(SUITE)  # with its numpy 1.26 and pydicom 2.4
 
 clean:
 	rm -rf build $(VENV) $(VENV)-*

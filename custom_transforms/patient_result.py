@@ -17,6 +17,7 @@ from monai.transforms import MapTransform, Orientation
 from torch.nn.functional import grid_sample
 
 from custom_transforms.check_head import slice_positions
+from custom_transforms.fingerprint import file_states
 from custom_transforms.operating_point import OperatingPoint, read_operating_point
 from custom_transforms.patient_pooling import pool_slices
 
@@ -64,6 +65,7 @@ class EvidenceToResultd(MapTransform):
         self.weights = weights
         self.settings = settings
         self._point: OperatingPoint | None = None
+        self._read_in: list[list[str | int]] = []  # the state of the files that it was read from
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Work out the result."""
@@ -85,8 +87,13 @@ class EvidenceToResultd(MapTransform):
         return item
 
     def _read_point(self) -> OperatingPoint | None:
-        if self._point is None and self.operating_point is not None and self.operating_point.is_file():
+        """Read the threshold, anew where a program that keeps this transform has trained another network since."""
+        if self.operating_point is None or not self.operating_point.is_file():
+            return None
+        state = [*file_states(str(self.operating_point)), *file_states(str(self.weights))]
+        if state != self._read_in:
             self._point = read_operating_point(self.operating_point, self.weights, self.settings)
+            self._read_in = state
         return self._point
 
 

@@ -17,7 +17,7 @@ studies=${1:-$home/phantoms}
 served=()
 for name in "${names[@]}"; do
   if [ -e "$bundles/$name/models/model.pt" ]; then served+=("$name"); else
-    echo "monailabel: $name is left out: no weights in $bundles/$name/models/model.pt; train them first (README, Train)" >&2
+    echo "monailabel: $name is left out: it has no $bundles/$name/models/model.pt; train it, as README says, then start this again" >&2
   fi
 done
 [ ${#served[@]} -gt 0 ] || fail "nothing to serve"
@@ -37,10 +37,9 @@ make_phantoms() {  # in a folder that appears whole
 [ $# -gt 0 ] || [ "$studies" != "$home/phantoms" ] || [ -d "$studies" ] || make_phantoms
 [[ $studies == http*://* ]] || [ -d "$studies" ] || fail "expected a folder or the address of a DICOMweb server, got $studies"
 
-app=$home/app_$port  # made anew at each start; what must stay is in STUDIES and in BUNDLES
-rm -rf "$app" "$home/monaibundle"
-python -m monailabel.main apps --download --name monaibundle --output "$home" > /dev/null
-mv "$home/monaibundle" "$app"
+app=$home/app_$port  # a copy of the app, made anew at each start; what must stay is in STUDIES and in BUNDLES
+rm -rf "$app"
+cp -R "$(python -c 'import sys; print(sys.prefix)')/monailabel/sample-apps/monaibundle" "$app"
 mkdir "$app/model"
 for name in "${served[@]}"; do ln -s "$bundles/$name" "$app/model/$name"; done
 

@@ -173,3 +173,16 @@ def test_threshold_of_another_network_is_refused(point: tuple[Path, Path]) -> No
     step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
     with pytest.raises(ValueError, match="operating_point_of_other_weights: operating_point.json: expected"):
         step(make_item(make_maps([1.0]), [0]))
+
+
+def test_network_that_is_trained_anew_behind_a_server_gets_its_own_threshold(point: tuple[Path, Path]) -> None:
+    step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
+    step(make_item(make_maps([1.0]), [0]))
+    point[1].write_bytes(b"retrained")
+    with pytest.raises(ValueError, match="operating_point_of_other_weights"):
+        step(make_item(make_maps([1.0]), [0]))
+    saved = json.loads(point[0].read_text())
+    saved |= {"threshold": 0.25, "weights_sha256": hashlib.sha256(b"retrained").hexdigest()}
+    point[0].write_text(json.dumps(saved))
+    item = step(make_item(make_maps([1.0]), [0]))
+    assert item["record"]["operating_point"]["threshold"] == 0.25

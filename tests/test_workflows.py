@@ -45,7 +45,7 @@ def test_training_leaves_model_checkpoint_history_and_prepared_volumes(trained: 
     models, output = Path(str(trained["models_dir"])), Path(str(trained["output_dir"]))
     weights = torch.load(models / "model.pt", weights_only=True)
     assert all(isinstance(weight, torch.Tensor) for weight in weights.values())  # flat, for every tool that loads it
-    assert {"network", "optimizer", "lr_scheduler", "trainer"} <= set(
+    assert {"model", "optimizer", "lr_scheduler", "trainer"} <= set(
         torch.load(models / "training.pt", weights_only=True)
     )
     with (output / "history.csv").open() as file:
