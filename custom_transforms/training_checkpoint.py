@@ -32,8 +32,8 @@ class TrainingCheckpointHandler:
 
     Args:
         path: the file; complete or absent at any moment.
-        objects: name to network, optimizer, schedule or whatever else has `state_dict`. A network under the name `model`
-            is found by MONAI Label, which offers every `.pt` file of the folder for inference.
+        objects: name to network, optimizer, schedule or whatever else has `state_dict`. MONAI Label offers every file
+            `.pt` for inference: of this one it takes the network if its name is `model`, else random weights.
         resume: False starts anew, and overwrites the file after the first epoch. True goes on from it. `auto` goes on
             from the newest whole one, starts anew where there is none, and leaves a training that has ended as it is.
 
