@@ -10,7 +10,7 @@ READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
 MONAILABEL := .venv-monailabel
 DEPLOY := .venv-deploy
 
-.PHONY: help doctor demo phantom-study monailabel test soak consumers clean
+.PHONY: help doctor demo phantom-study monailabel orthanc test soak consumers clean
 
 help:
 	@echo "make doctor               what this machine has and lacks, and the commands that mend it"
@@ -18,6 +18,8 @@ help:
 	@echo "make demo DATASET=/path   the same with one bundle on your own labelled cases, BraTS-like or head CT"
 	@echo "make phantom-study        what the CT classifier learns on phantoms; under an hour on two cores"
 	@echo "make monailabel           serve both bundles to 3D Slicer and OHIF; STUDIES=/path, a folder of .nii.gz files"
+	@echo "make orthanc              a DICOMweb store for it, PORT=8042; then make monailabel STUDIES=http://127.0.0.1:8042/dicom-web"
+	@echo "                          and scripts/store_region.py, which keeps what was found in the store as DICOM SEG"
 	@echo "make test                 lint, types and tests; NEURO_DATA=/path adds the tests on real scans"
 	@echo "make soak                 kills, damaged files and long runs by the thousand; about an hour"
 	@echo "make consumers            MONAI Label and other programs that take bundles, each in an environment of its own"
@@ -51,6 +53,9 @@ phantom-study: $(READY)
 
 monailabel: $(MONAILABEL)/.ready
 	PATH="$(CURDIR)/$(MONAILABEL)/bin:$$PATH" scripts/monailabel.sh $(if $(STUDIES),"$(STUDIES)")
+
+orthanc:
+	@scripts/orthanc.sh build/orthanc $(PORT)
 
 test: $(READY)
 	$(RUN) ruff check .

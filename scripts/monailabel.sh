@@ -45,6 +45,10 @@ for name in "${served[@]}"; do ln -s "$bundles/$name" "$app/model/$name"; done
 
 export MONAI_LABEL_AUTO_UPDATE_SCORING=${MONAI_LABEL_AUTO_UPDATE_SCORING:-false}  # else every start scores all studies
 export MONAI_LABEL_SESSION_PATH=${MONAI_LABEL_SESSION_PATH:-$home/sessions}  # of studies that a viewer sends
+# A DICOM series is read as it is: the copy as NIfTI that MONAI Label would make closes the gap of a missing slice unsaid
+export MONAI_LABEL_DICOMWEB_CONVERT_TO_NIFTI=false
+export MONAI_LABEL_DICOMWEB_CACHE_PATH=${MONAI_LABEL_DICOMWEB_CACHE_PATH:-$home/dicomweb}
+export MONAI_LABEL_DICOMWEB_CACHE_EXPIRY=${MONAI_LABEL_DICOMWEB_CACHE_EXPIRY:-10}  # seconds until new series are seen
 echo "monailabel: http://127.0.0.1:$port serves $list; studies and labels in $studies; Ctrl-C ends it"
 exec python -m monailabel.main start_server --app "$app" --studies "$studies" --host 127.0.0.1 --port "$port" --verbose WARNING --log_level warning \
   --conf models "$list" --conf epistemic_model "$list" --conf zoo_source local --conf sam2 false "$@"
