@@ -57,10 +57,10 @@ def join(bundle: Path, data: Path, folder: Path, training: Sequence[Any], valida
     places = {"dataset_dir": data, "data_list": folder / "data_list.json", "output_dir": folder / "eval",
               "cache_dir": folder / "prepared", "models_dir": folder / "models"}  # fmt: skip
     knobs = {**SMALL[bundle], "num_workers": 0, "device": "cpu", **{name: str(it) for name, it in places.items()}}
-    models = {"best_model_filepath": str(folder / "models/model.pt"), "save_dict_key": "network",
-              "final_model_filepath": str(folder / "models/training.pt")}  # fmt: skip
-    site = MonaiAlgo(str(bundle), config_evaluate_filename="configs/train.json",
-                     train_kwargs=dict(knobs), eval_kwargs=dict(knobs), **models)  # fmt: skip
+    models = {"best_model_filepath": "model.pt", "final_model_filepath": "training.pt"}
+    models = {kind: str(folder / "models" / name) for kind, name in models.items()}
+    kwargs = {"train_kwargs": dict(knobs), "eval_kwargs": dict(knobs), **models}
+    site = MonaiAlgo(str(bundle), config_evaluate_filename="configs/train.json", **kwargs)
     site.initialize({ExtraItems.CLIENT_NAME: folder.name})
     return site
 
