@@ -21,7 +21,7 @@ help:
 	@echo "make orthanc              a DICOMweb store for it, PORT=8042; then make monailabel STUDIES=http://127.0.0.1:8042/dicom-web"
 	@echo "                          and scripts/store_region.py, which keeps what was found in the store as DICOM SEG"
 	@echo "make test                 lint, types and tests; NEURO_DATA=/path adds the tests on real scans"
-	@echo "make soak                 kills, damaged files and long runs by the thousand; about an hour"
+	@echo "make soak                 kills, damaged files and long runs by the thousand; half an hour"
 	@echo "make consumers            MONAI Label and other programs that take bundles, each in an environment of its own"
 	@echo "make clean                remove build/ and all environments"
 
