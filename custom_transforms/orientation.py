@@ -27,3 +27,19 @@ def to_axes(
     turn = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt(axes))
     turned = nib.orientations.apply_orientation(volume, turn)
     return turned, np.asarray(affine @ nib.orientations.inv_ornt_aff(turn, volume.shape[:3]))
+
+
+def require_axes(affine: NDArray[np.float64], axes: str, *, why: str) -> None:
+    """Refuse an image whose axes go elsewhere.
+
+    Args:
+        affine: from voxel index to RAS mm, `(4, 4)`.
+        axes: where each axis must go, as `LPS`.
+        why: what would be wrong else, for the message.
+
+    Raises:
+        ValueError: they go elsewhere.
+    """
+    found = "".join(nib.aff2axcodes(affine))
+    if found != axes:
+        raise ValueError(f"image: expected orientation {axes}, {why}, got {found}")

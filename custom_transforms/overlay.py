@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from custom_transforms.mri_study import MODALITIES
+from custom_transforms.orientation import require_axes
 from custom_transforms.patient_metrics import evaluated_patients
 from custom_transforms.pictures import (
     LABEL_POINTS,
@@ -157,9 +157,8 @@ def _check(image: torch.Tensor, pred: torch.Tensor, truth: torch.Tensor | None, 
         expected = (count, *image.shape[-3:])
         if channels is not None and channels.shape != expected:
             raise ValueError(f"{name}: expected shape {expected}, got {tuple(channels.shape)}")
-    axes = "".join(nib.aff2axcodes(image.affine.cpu().numpy())) if isinstance(image, MetaTensor) else "RAS"
-    if axes != "RAS":
-        raise ValueError(f"image: expected orientation RAS, else sides would be exchanged, got {axes}")
+    if isinstance(image, MetaTensor):
+        require_axes(image.affine.cpu().numpy(), "RAS", why="else sides would be exchanged")
 
 
 def _by_region(channels: torch.Tensor | None, regions: Sequence[str]) -> dict[str, Mask]:

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
@@ -15,6 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 from numpy.typing import NDArray
 
+from custom_transforms.orientation import require_axes
 from custom_transforms.pictures import save_picture
 from custom_transforms.save_mask import file_stem
 from custom_transforms.slice_montage import ShownStudy, draw_slices
@@ -66,9 +66,7 @@ class SaveImageSlicesd(SaveImaged):
 
     def _study(self, data: Mapping[Hashable, Any], image: MetaTensor) -> ShownStudy:
         affine = image.affine.cpu().numpy()
-        axes = "".join(nib.aff2axcodes(affine))
-        if axes != "LPS":
-            raise ValueError(f"image: expected orientation LPS, else sides would be exchanged, got {axes}")
+        require_axes(affine, "LPS", why="else sides would be exchanged")
         width_mm, height_mm, _ = np.linalg.norm(affine[:3, :3], axis=0)
         slice_prob = {}
         if "slice_prob" in data:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
 from custom_transforms.refusal import RefusedError
@@ -80,6 +80,46 @@ def _reason(pixels_hu: NDArray[np.float32], pixel_cm2: float, limits: SliceLimit
     return ""
 
 
+class KeepGoodSlices(Transform):
+    """Say which slices of a head CT go on, and why the others do not.
+
+    Args:
+        limits: what a usable slice keeps to.
+
+    Example:
+        >>> kept, dropped = KeepGoodSlices(SliceLimits(min_area_cm2=20))(image, mask)
+    """
+
+    def __init__(self, limits: SliceLimits | None = None) -> None:
+        self.limits = limits or SliceLimits()
+
+    def __call__(
+        self, image: MetaTensor, brain: torch.Tensor | None = None, *, case: str = "image"
+    ) -> tuple[list[int], dict[int, str]]:
+        """Judge every slice.
+
+        Args:
+            image: `(1, X, Y, S)` in HU, slices last.
+            brain: mask `(1, X, Y, S)`, 0 or 1; without one the whole head is judged.
+            case: what a refusal names.
+
+        Returns:
+            numbers of the slices that go on, and from the number of each of the others to the reason.
+
+        Raises:
+            RefusedError: `no_usable_slice`, none is left.
+        """
+        hu = image.as_tensor()[0].permute(2, 1, 0).cpu().numpy()
+        region = hu > HEAD_HU if brain is None else torch.as_tensor(brain)[0].permute(2, 1, 0).cpu().numpy() > 0
+        column_mm, row_mm = torch.linalg.norm(image.affine[:3, :2], dim=0).tolist()
+        dropped = judge_slices(hu, region, pixel_cm2=column_mm * row_mm / 100, limits=self.limits)
+        kept = [number for number in range(len(hu)) if number not in dropped]
+        if not kept:
+            got = f"none of {len(hu)}: {next(iter(dropped.values()))}"
+            raise RefusedError.of("no_usable_slice", case, expected="a usable slice", got=got)
+        return kept, dropped
+
+
 class KeepGoodSlicesd(MapTransform):
     """Write which slices go on, and why the others do not; the image stays whole on its grid.
 
@@ -98,7 +138,7 @@ class KeepGoodSlicesd(MapTransform):
         number to reason.
 
     Raises:
-        RefusedError: no slice is left.
+        RefusedError: `no_usable_slice`, none is left.
     """
 
     def __init__(
@@ -112,22 +152,13 @@ class KeepGoodSlicesd(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.mask_key = mask_key
-        self.limits = SliceLimits(min_area_cm2, min_spread_hu, max_spread_hu, max_metal_share)
+        self.keep = KeepGoodSlices(SliceLimits(min_area_cm2, min_spread_hu, max_spread_hu, max_metal_share))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a new item."""
         item = dict(data)
         for key in self.key_iterator(item):
-            image: MetaTensor = item[key]
-            hu = image.as_tensor()[0].permute(2, 1, 0).cpu().numpy()
-            mask = item.get(self.mask_key)
-            region = hu > HEAD_HU if mask is None else mask.as_tensor()[0].permute(2, 1, 0).cpu().numpy() > 0
-            column_mm, row_mm = torch.linalg.norm(image.affine[:3, :2], dim=0).tolist()
-            dropped = judge_slices(hu, region, pixel_cm2=column_mm * row_mm / 100, limits=self.limits)
-            kept = [number for number in range(len(hu)) if number not in dropped]
-            if not kept:
-                got = f"none of {len(hu)}: {next(iter(dropped.values()))}"
-                raise RefusedError.of("no_usable_slice", str(item.get("case", key)), expected="a usable slice", got=got)
+            kept, dropped = self.keep(item[key], item.get(self.mask_key), case=str(item.get("case", key)))
             item["slice_index"] = torch.tensor(kept, dtype=torch.int64)
             item["dropped"] = json.dumps(dropped)
         return item

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, Transform
 
 # Regions of the BraTS challenges as unions of tissues (Menze et al., IEEE TMI 2015, table of label regions).
 REGIONS: dict[str, tuple[str, ...]] = {
@@ -21,15 +20,39 @@ REGIONS: dict[str, tuple[str, ...]] = {
 TISSUE_OF_REGION = {"WT": "oedema", "TC": "necrotic core", "necrotic core": "necrotic core", "ET": "enhancing tumour"}
 
 
-class LabelsToTumourRegionsd(MapTransform):
+class LabelsToTumourRegions(Transform):
     """Make one binary channel for each region of a label map whose convention is declared.
 
+    MONAI's `ConvertToMultiChannelBasedOnBratsClasses` knows one convention, and drops enhancing tumour of others.
+
     Args:
-        keys: label maps.
+        regions: names from `REGIONS`, in channel order.
+        label_convention: tissue name to code, as `{"necrotic core": 1, "oedema": 2, "enhancing tumour": 4}`.
+
+    Raises:
+        ValueError: a region is unknown, or the convention has no code for any of a region's tissues.
+
+    Example:
+        >>> channels = LabelsToTumourRegions(["TC", "WT", "ET"], {"oedema": 2, "enhancing tumour": 4})(labels)
+    """
+
+    def __init__(self, regions: Sequence[str], label_convention: Mapping[str, int]) -> None:
+        _check(regions)
+        self.codes = [_codes(name, label_convention) for name in regions]
+
+    def __call__(self, labels: torch.Tensor) -> torch.Tensor:
+        """Turn codes `(1, X, Y, Z)` into `(R, X, Y, Z)` uint8, 0 or 1."""
+        return torch.cat([torch.isin(labels, torch.tensor(codes).to(labels)).to(torch.uint8) for codes in self.codes])
+
+
+class LabelsToTumourRegionsd(MapTransform):
+    """Make one binary channel for each region of a label map; see `LabelsToTumourRegions`.
+
+    Args:
+        keys: label maps; one that the item lacks is passed over.
         regions: names from `REGIONS`, in channel order.
 
     The item's `label_convention` says which code stands for which tissue.
-    MONAI's `ConvertToMultiChannelBasedOnBratsClassesd` knows one convention, and drops enhancing tumour of others.
 
     Returns:
         the item with `(1, X, Y, Z)` codes turned into `(R, X, Y, Z)` uint8, 0 or 1.
@@ -47,31 +70,22 @@ class LabelsToTumourRegionsd(MapTransform):
         """Convert each key that the item has."""
         item = dict(data)
         for key in self.key_iterator(item):
-            item[key] = torch.cat([self._region(item[key], item["label_convention"], name) for name in self.regions])
+            item[key] = LabelsToTumourRegions(self.regions, item["label_convention"])(item[key])
         return item
 
-    @staticmethod
-    def _region(labels: MetaTensor, codes: Mapping[str, int], name: str) -> torch.Tensor:
-        wanted = [codes[tissue] for tissue in REGIONS[name] if tissue in codes]
-        if not wanted:
-            raise ValueError(f"region {name}: expected a code for {' or '.join(REGIONS[name])}, got {dict(codes)}")
-        return torch.isin(labels, torch.tensor(wanted, dtype=labels.dtype)).to(torch.uint8)
 
-
-class TumourRegionsToLabelsd(MapTransform):
-    """Merge binary region channels to one label map, the inverse of `LabelsToTumourRegionsd` for nested regions.
+class TumourRegionsToLabels(Transform):
+    """Merge binary region channels to one label map, the inverse of `LabelsToTumourRegions` for nested regions.
 
     Args:
-        keys: predictions `(R, X, Y, Z)`, 0 or 1.
         regions: names of the channels.
         label_convention: tissue name to code of the map that is made.
 
-    Returns:
-        the item with `(1, X, Y, Z)` uint8. Where TC lies outside WT, or ET outside TC, the inner region wins.
+    Raises:
+        ValueError: a region is unknown, or the convention lacks its code.
     """
 
-    def __init__(self, keys: KeysCollection, regions: Sequence[str], label_convention: Mapping[str, int]) -> None:
-        super().__init__(keys)
+    def __init__(self, regions: Sequence[str], label_convention: Mapping[str, int]) -> None:
         _check(regions)
         self.regions = tuple(regions)
         missing = [TISSUE_OF_REGION[name] for name in regions if TISSUE_OF_REGION[name] not in label_convention]
@@ -79,14 +93,40 @@ class TumourRegionsToLabelsd(MapTransform):
             raise ValueError(f"label_convention: expected a code for {missing[0]}, got {dict(label_convention)}")
         self.codes = {name: label_convention[TISSUE_OF_REGION[name]] for name in regions}
 
+    def __call__(self, channels: torch.Tensor) -> torch.Tensor:
+        """Turn channels `(R, X, Y, Z)`, 0 or 1, into `(1, X, Y, Z)` uint8.
+
+        Where TC lies outside WT, or ET outside TC, the inner region wins.
+        """
+        labels = torch.zeros_like(channels[:1], dtype=torch.uint8)
+        for name in (region for region in TISSUE_OF_REGION if region in self.regions):
+            labels[channels[self.regions.index(name)][None] > 0] = self.codes[name]
+        return labels
+
+
+class TumourRegionsToLabelsd(MapTransform):
+    """Merge binary region channels to one label map; see `TumourRegionsToLabels`.
+
+    Args:
+        keys: predictions `(R, X, Y, Z)`, 0 or 1.
+        regions, label_convention: see `TumourRegionsToLabels`.
+
+    Returns:
+        the item with `(1, X, Y, Z)` uint8.
+
+    Raises:
+        ValueError: a region is unknown, or the convention lacks its code.
+    """
+
+    def __init__(self, keys: KeysCollection, regions: Sequence[str], label_convention: Mapping[str, int]) -> None:
+        super().__init__(keys)
+        self.to_labels = TumourRegionsToLabels(regions, label_convention)
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Convert each key."""
         item = dict(data)
         for key in self.key_iterator(item):
-            labels = torch.zeros_like(item[key][:1], dtype=torch.uint8)
-            for name in (region for region in TISSUE_OF_REGION if region in self.regions):
-                labels[item[key][self.regions.index(name)][None] > 0] = self.codes[name]
-            item[key] = labels
+            item[key] = self.to_labels(item[key])
         return item
 
 
@@ -94,3 +134,11 @@ def _check(regions: Sequence[str]) -> None:
     unknown = [name for name in regions if name not in REGIONS]
     if unknown or not regions:
         raise ValueError(f"regions: expected names from {', '.join(REGIONS)}, got {list(regions)}")
+
+
+def _codes(name: str, label_convention: Mapping[str, int]) -> list[int]:
+    wanted = [label_convention[tissue] for tissue in REGIONS[name] if tissue in label_convention]
+    if not wanted:
+        expected = " or ".join(REGIONS[name])
+        raise ValueError(f"region {name}: expected a code for {expected}, got {dict(label_convention)}")
+    return wanted

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Orientation
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from custom_transforms.brain import ExtractBraind
+from custom_transforms.brain import ExtractBrain, ExtractBraind
 from custom_transforms.brain_region import extract_brain
 from custom_transforms.brain_shapes import disk
 from custom_transforms.ct_study import read_ct
@@ -176,3 +177,13 @@ def test_scan_without_brain_is_refused() -> None:
 def test_range_that_holds_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="expected low_hu < high_hu <= bone_hu, got 100, 50, 150"):
         ExtractBraind("image", low_hu=100, high_hu=50)
+
+
+def test_brain_is_followed_only_where_the_axes_are_as_expected() -> None:
+    image = item(head()[0])["image"]
+    upside_down = Orientation("LPI", labels=None)(image)
+    with pytest.raises(ValueError, match="expected orientation LPS, as the brain is followed to the feet, got LPI"):
+        ExtractBrain()(upside_down)
+    brain, mask = ExtractBrain()(Orientation("LPS", labels=None)(upside_down))
+    assert torch.equal(mask, ExtractBraind("image")(item(head()[0]))["brain"])
+    assert torch.equal(brain > -1000, mask > 0)
