@@ -48,6 +48,9 @@ def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
         path: the folder or file.
         series: number of the wanted series, where a folder holds several to choose from.
 
+    Returns:
+        the scan, `(S, R, C)` HU with its affine, the slices' positions in mm, and notes; see `CtVolume`.
+
     Raises:
         RefusedError: with the reason and the name of the file, if anything is missing, damaged, contradictory or no
             CT; nothing is guessed. The name is relative to the folder, `.` for the study itself, or the file's number

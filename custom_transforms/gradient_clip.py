@@ -11,6 +11,9 @@ class GradientClipHandler:
 
     Args:
         max_norm: largest norm of the gradient over all parameters.
+
+    Raises:
+        ValueError: the norm is not above 0.
     """
 
     def __init__(self, max_norm: float) -> None:

@@ -23,12 +23,15 @@ from custom_transforms.runs.limits import LIMITS, Limits
 
 
 def read_ct_isolated(path: str | Path, series: int | None = None, *, limits: Limits = LIMITS) -> CtVolume:
-    """Read a scan as `custom_transforms.ct_study.read_ct` does.
+    """Read a scan as `custom_transforms.ct_study.read_ct` does, in a process apart that a damaged file may bring down.
 
     Args:
         path: see `read_ct`.
         series: see `read_ct`.
         limits: of memory and time.
+
+    Returns:
+        the scan, `(S, R, C)` HU with its affine, the slices' positions in mm, and notes; see `CtVolume`.
 
     Raises:
         RefusedError: see `read_ct` and `custom_transforms.runs.isolation.run_isolated`.
@@ -64,6 +67,9 @@ def read_patient_isolated(
         label: see `read_patient`.
         codes: see `read_patient`.
         limits: of memory and time, for all files together.
+
+    Returns:
+        volume `(4, X, Y, Z)` float32, its affine to RAS mm `(4, 4)`, and codes `(X, Y, Z)` uint8 or None.
 
     Raises:
         RefusedError: see `read_patient` and `custom_transforms.runs.isolation.run_isolated`.

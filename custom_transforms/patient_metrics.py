@@ -40,6 +40,9 @@ class PatientMetrics(PatientRows):
         small_pixels: a tumour in a slice is small below this area in pixels.
 
     Counts are made on the device of the prediction; only a few numbers a patient travel between ranks.
+
+    Raises (by `update`):
+        ValueError: prediction and truth differ in shape, or distances are wanted of a prediction without an affine.
     """
 
     def __init__(self, regions: Sequence[str], *, surface_distance: bool = False, small_pixels: int = 500) -> None:

@@ -57,6 +57,9 @@ class PatientPoolingInferer(Inferer):
         top_k: see `pool_slices`.
         slices_per_chunk: slices at a time; a few keep a CPU's caches warm and memory low. None runs all at once, as
             data-parallel training must, where the wrapped network may be called once a step.
+
+    Raises:
+        ValueError: `top_k` below 1; when called, what `pool_slices` refuses.
     """
 
     def __init__(self, pooling: str = "max", *, top_k: int = 3, slices_per_chunk: int | None = 8) -> None:

@@ -47,7 +47,7 @@ class PatientScores(PatientRows):
         super().__init__()
 
     def update(self, output: Mapping[str, Any]) -> None:
-        """Add a patient: `pred`, one probability; `label`, 0 or 1; and `case`."""
+        """Add a patient: `pred` `(1,)`, one probability 0..1; `label`, 0 or 1; and `case`."""
         row = {"case": output["case"], "label": int(output["label"]), "prob": float(output["pred"])}
         self.rows.append(row)
 

@@ -53,34 +53,45 @@ class SaveImageSlicesd(SaveImaged):
         """Draw each key, and return the item unchanged.
 
         Raises:
-            ValueError: the volume is not in LPS, a mask has another shape, or slices and probabilities differ in
-                number.
+            ValueError: a key is absent; see `shown_study` for others.
         """
         case = file_stem(str(data["case"]))
         for key in self.keys:
             if key not in data:
                 raise ValueError(f"picture of slices: expected {key} in Hounsfield units (step keep), got none")
-            figure = draw_slices(self._study(data, data[key]), title=case)
+            figure = draw_slices(shown_study(data, key, region_key=self.region_key), title=case)
             save_picture(figure, self.output_dir / f"{case}{self.postfix}.png")
         return dict(data)
 
-    def _study(self, data: Mapping[Hashable, Any], image: MetaTensor) -> ShownStudy:
-        affine = image.affine.cpu().numpy()
-        require_axes(affine, "LPS", why="else sides would be exchanged")
-        width_mm, height_mm, _ = np.linalg.norm(affine[:3, :3], axis=0)
-        slice_prob = {}
-        if "slice_prob" in data:
-            numbers, probs = (torch.as_tensor(data[key]).tolist() for key in ("slice_index", "slice_prob"))
-            slice_prob = dict(zip(numbers, probs, strict=True))
-        return ShownStudy(
-            hu=_upright(image),
-            brain=_upright(data["brain"]) > 0,
-            spacing_mm=(float(height_mm), float(width_mm)),
-            dropped={int(number): reason for number, reason in json.loads(data.get("dropped", "{}")).items()},
-            slice_prob=slice_prob,
-            carrying=tuple(data.get("carrying", ())),
-            region=_upright(data[self.region_key]) > 0 if self.region_key in data else None,
-        )
+
+def shown_study(item: Mapping[Hashable, Any], key: str, *, region_key: str = "region") -> ShownStudy:
+    """Take from an item what `draw_slices` shows.
+
+    Args:
+        item: see `SaveImageSlicesd`.
+        key: the volume, `(1, X, Y, S)` Hounsfield units as MetaTensor in LPS.
+        region_key: suspicious regions, `(1, X, Y, S)`, suspicious where above 0; may be absent.
+
+    Raises:
+        ValueError: the volume is not in LPS, a mask has another shape, or slices and probabilities differ in number.
+    """
+    image: MetaTensor = item[key]
+    affine = image.affine.cpu().numpy()
+    require_axes(affine, "LPS", why="else sides would be exchanged")
+    width_mm, height_mm, _ = np.linalg.norm(affine[:3, :3], axis=0)
+    slice_prob = {}
+    if "slice_prob" in item:
+        numbers, probs = (torch.as_tensor(item[name]).tolist() for name in ("slice_index", "slice_prob"))
+        slice_prob = dict(zip(numbers, probs, strict=True))
+    return ShownStudy(
+        hu=_upright(image),
+        brain=_upright(item["brain"]) > 0,
+        spacing_mm=(float(height_mm), float(width_mm)),
+        dropped={int(number): reason for number, reason in json.loads(item.get("dropped", "{}")).items()},
+        slice_prob=slice_prob,
+        carrying=tuple(item.get("carrying", ())),
+        region=_upright(item[region_key]) > 0 if region_key in item else None,
+    )
 
 
 def _upright(volume: torch.Tensor) -> NDArray[Any]:

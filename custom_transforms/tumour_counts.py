@@ -24,6 +24,9 @@ def count_voxels(pred: torch.Tensor, truth: torch.Tensor) -> Counts:
         pred: prediction `(R, X, Y, S)`, 0 or 1.
         truth: the same shape, 0 or 1.
 
+    Returns:
+        counts `(R,)` of voxels.
+
     Raises:
         ValueError: the shapes differ.
     """
@@ -51,7 +54,11 @@ def count_small_tumours(pred: torch.Tensor, truth: torch.Tensor, *, small_pixels
 
 
 def dice(counts: Counts) -> torch.Tensor:
-    """Dice of each region, `(R,)`, 0..1; 1 where truth and prediction are both empty, as BraTS scores it."""
+    """Dice of each region, `(R,)`, 0..1; 1 where truth and prediction are both empty, as BraTS scores it.
+
+    Args:
+        counts: of `count_voxels`.
+    """
     size = 2 * counts.tp + counts.fp + counts.fn
     return torch.where(size > 0, 2 * counts.tp / size.clamp(min=1), 1.0)
 

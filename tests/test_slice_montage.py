@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 from numpy.typing import NDArray
 
-from custom_transforms.save_slices import SaveImageSlicesd
+from custom_transforms.save_slices import SaveImageSlicesd, shown_study
 from custom_transforms.slice_montage import DIMMED, GAP, ShownStudy, draw_slices
 
 SLICES, ROWS, COLUMNS = 10, 30, 20
@@ -162,11 +162,10 @@ def test_case_is_written_as_one_picture_and_left_unchanged(tmp_path: Path) -> No
 
 
 def test_item_is_shown_upright_with_what_is_known_of_its_slices() -> None:
-    step = SaveImageSlicesd("hu", "", region_key="pred")
     item = make_item(dropped='{"0": "metal"}', slice_index=torch.tensor([2, 5]), slice_prob=torch.tensor([0.25, 0.5]))
     item["pred"] = item["brain"]
 
-    study = step._study(item, item["hu"])
+    study = shown_study(item, "hu", region_key="pred")
 
     np.testing.assert_array_equal(study.hu, make_hu())
     np.testing.assert_array_equal(study.brain, make_brain())
@@ -174,8 +173,8 @@ def test_item_is_shown_upright_with_what_is_known_of_its_slices() -> None:
     assert study.spacing_mm == pytest.approx((0.6, 0.5))
     assert study.dropped == {0: "metal"}
     assert study.slice_prob == {2: 0.25, 5: 0.5}
-    assert step._study(make_item(), item["hu"]).slice_prob == {}
-    assert step._study(make_item(), item["hu"]).region is None
+    assert shown_study(make_item(), "hu").slice_prob == {}
+    assert shown_study(make_item(), "hu").region is None
 
 
 def test_volume_in_another_orientation_is_an_error(tmp_path: Path) -> None:
