@@ -34,6 +34,9 @@ class BestModelHandler:
             `<stem>.previous.pt`. The same weights are written as `<stem>.safetensors`.
         patience: epochs without a better score after which training ends. A trainer that is started again, as in
             every round of federated training, waits anew.
+
+    Raises (when training ends):
+        RefusedError: `no_model`, no validation gave a score.
     """
 
     def __init__(self, evaluator: SupervisedEvaluator, network: nn.Module, path: str | Path, *, patience: int) -> None:

@@ -53,6 +53,9 @@ class OperatingPointHandler:
         path: file of the operating point.
         split: fold of the data list that the metric sees; not the test fold.
         origin: `version` of the bundle, and `settings`, with which the network is used; see `OperatingPoint`.
+
+    Raises (when training starts):
+        RefusedError: `threshold_from_test`, the split is the test fold.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ class SaveImageSlicesd(SaveImaged):
         return dict(data)
 
 
-def shown_study(item: Mapping[Hashable, Any], key: str, *, region_key: str = "region") -> ShownStudy:
+def shown_study(item: Mapping[Hashable, Any], key: Hashable, *, region_key: str = "region") -> ShownStudy:
     """Take from an item what `draw_slices` shows.
 
     Args:
