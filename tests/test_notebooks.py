@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,6 @@ TINY = {
 PICTURES = {"brats_attention_unet": 3, "ct_metastasis_classifier": 4}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def files_of_the_project() -> set[Path]:
-    return {path for folder in ("docs", "bundles") for path in (ROOT / folder).rglob("*")}
 
 
 def test_every_bundle_has_its_notebook() -> None:
@@ -40,12 +37,16 @@ def test_notebook_runs_and_leaves_nothing_behind(path: Path, tmp_path: Path, mon
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "TMPDIR"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
-    notebook, before = nbformat.read(path, as_version=4), files_of_the_project()
+    room = tmp_path / "project"
+    for folder in (f"bundles/{path.stem}/configs", "docs"):
+        shutil.copytree(ROOT / folder, room / folder)
+    before = set(room.rglob("*"))
+    notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     (place,) = (index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(TINY[path.stem]))  # as papermill does
-    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(room / "docs")}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == PICTURES[path.stem]
-    assert files_of_the_project() == before
+    assert set(room.rglob("*")) == before
     assert list((tmp_path / "TMPDIR").glob("tmp*")) == []  # torch leaves an empty folder of its own
