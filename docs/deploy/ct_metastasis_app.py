@@ -29,6 +29,9 @@ from pydicom.sr.codedict import codes
 from custom_transforms.series_reader import CtSeriesReader
 
 NAME, VERSION = "ct_metastasis_classifier", "0.1.0"
+# Type 2 in PS3.3 C.7.1.1 and C.7.2.1: may be empty; programs that anonymise take them away, and highdicom fails
+EMPTY_OR_MORE = {"PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+                 "AccessionNumber", "ReferringPhysicianName"}  # fmt: skip
 REPORT = """{name} {version}: brain metastases on head CT. Research only, not for diagnosis.
 Probability: {patient_probability:.6f}
 Decision: {decision}
@@ -62,6 +65,8 @@ class ReadScanOperator(Operator):
             raise ValueError(f"DICOM objects: {len(missing)} slices of the scan were left out by the SDK's loader")
         series = DICOMSeries(datasets[volume.instance_uids[0]].SeriesInstanceUID)
         for uid in volume.instance_uids:  # the segmentation's writer takes frame by frame, object by object
+            for keyword in EMPTY_OR_MORE - set(datasets[uid].dir()):
+                setattr(datasets[uid], keyword, "")
             series.add_sop_instance(datasets[uid])
         selected = StudySelectedSeries(study)
         selected.add_selected_series(SelectedSeries("head CT", series))
@@ -124,6 +129,8 @@ def main() -> None:
     for place in ("input_path", "output_path", "model_path"):
         setattr(context, place, str(Path(getattr(context, place)).absolute()))
     if Path(context.model_path).is_dir():
+        if Path(context.model_path, "models", "model.ts").exists():  # the operating point belongs to model.pt
+            raise SystemExit("two_networks: models: expected model.pt alone, got model.ts, which the SDK would run")
         context.models = None  # the SDK takes a folder for a network that cannot be called
         os.chdir(context.model_path)  # from where the bundle finds its operating point
     MetastasisApp(context).run()
