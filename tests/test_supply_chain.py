@@ -36,6 +36,7 @@ WATCHED = (*CODE, *PROGRAMS, *NETWORK, *ARCHIVES)
 ALLOWED = {
     ("custom_transforms/archive.py", "zipfile"): "checks every member before and while it is unpacked",
     ("custom_transforms/atomic_file.py", "socket"): "the machine's name, so that leftovers have an owner",
+    ("custom_transforms/dicom/dicomweb.py", "urllib"): "the image store that the user names; no config imports it",
     ("custom_transforms/identifying.py", "zipfile"): "lists names; unpacks nothing",
     ("custom_transforms/machine.py", "importlib.util"): "looks whether an optional package is there; imports nothing",
     ("custom_transforms/manifest_signature.py", "subprocess"): "ssh-keygen, with a list of arguments",
@@ -51,6 +52,7 @@ ALLOWED = {
     ("data_lists/content.py", "multiprocessing"): "reads a data set's files in several processes",
     ("data_lists/phantom_layouts.py", "importlib.import_module"): "h5py, which is optional, by its own name",
     ("scripts/make_phantom.py", "multiprocessing"): "paints phantoms in several processes",
+    ("scripts/store_region.py", "urllib"): "the two servers that the user names, by default on this machine",
     ("scripts/verify_bundle.py", "subprocess"): "only the name of an error",
 }  # fmt: skip
 
