@@ -9,6 +9,7 @@ READY_PYTHON = $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
 
 MONAILABEL := .venv-monailabel
 DEPLOY := .venv-deploy
+NVFLARE := .venv-nvflare
 
 .PHONY: help doctor demo phantom-study monailabel orthanc test soak consumers clean
 
@@ -42,6 +43,11 @@ $(DEPLOY)/.ready: pyproject.toml
 	$(DEPLOY)/bin/pip install --editable . torch==2.13.0 monai-deploy-app-sdk==4.0.0 holoscan-cu13==4.6.0 highdicom==0.28.2
 	@touch $@
 
+$(NVFLARE)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(NVFLARE)
+	$(NVFLARE)/bin/pip install --editable . torch==2.13.0 monai-nvflare==0.4.0
+	@touch $@
+
 doctor:
 	@$(READY_PYTHON) scripts/doctor.py
 
@@ -70,7 +76,7 @@ soak: $(READY)
 	$(VENV)/bin/pip install --editable '.[ray]'
 	SOAK=1 $(RUN) python -m pytest -m "soak or not soak" $(SOAK_TESTS)
 
-consumers: $(READY) $(DEPLOY)/.ready $(MONAILABEL)/.ready
+consumers: $(READY) $(DEPLOY)/.ready $(MONAILABEL)/.ready $(NVFLARE)/.ready
 	$(VENV)/bin/pip install --editable '.[consumers]'
 	$(RUN) python -m pytest -m consumer tests/consumers
 	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(MONAILABEL)/bin:$$PATH" $(SUITE)  # with its numpy 1.26 and pydicom 2.4
