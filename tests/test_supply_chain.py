@@ -52,6 +52,8 @@ ALLOWED = {
     ("data_lists/content.py", "multiprocessing"): "reads a data set's files in several processes",
     ("data_lists/phantom_layouts.py", "importlib.import_module"): "h5py, which is optional, by its own name",
     ("scripts/make_phantom.py", "multiprocessing"): "paints phantoms in several processes",
+    ("scripts/mend_torchvision.py", "importlib.util"): "finds where torchvision lies; imports nothing",
+    ("scripts/mend_torchvision.py", "subprocess"): "asks this Python whether torchvision can be imported",
     ("scripts/store_region.py", "urllib"): "the two servers that the user names, by default on this machine",
     ("scripts/verify_bundle.py", "subprocess"): "only the name of an error",
 }  # fmt: skip
