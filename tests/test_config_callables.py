@@ -25,7 +25,7 @@ MONAI = {
     "monai.transforms": {
         *("Activationsd", "AsDiscreted", "Compose", "CopyItemsd", "DivisiblePadd", "Invertd", "NormalizeIntensityd"),
         *("Orientationd", "Rand2DElasticd", "RandAffined", "RandFlipd", "RandGaussianNoised", "RandScaleIntensityd"),
-        *("RandShiftIntensityd", "RandSpatialCropd", "SpatialPadd"),
+        *("EnsureChannelFirstd", "RandShiftIntensityd", "RandSpatialCropd", "SpatialPadd"),
     },
 }
 FULL_NAMES = {
