@@ -45,9 +45,9 @@ SYNTAXES = {
     "big endian": uid.ExplicitVRBigEndian,
     "deflated": uid.DeflatedExplicitVRLittleEndian,
     "rle": uid.RLELossless,
-    "jpeg-ls": uid.JPEGLSLossless,
-    "jpeg 2000": uid.JPEG2000Lossless,
 }
+if int(pydicom.__version__.partition(".")[0]) >= 3:  # before, it writes neither
+    SYNTAXES |= {"jpeg-ls": uid.JPEGLSLossless, "jpeg 2000": uid.JPEG2000Lossless}
 STUDIES = ("series", "enhanced", "zip", "nifti", "nifti gz", "image", "mask")
 REAL = ("1.2.4.50", "1.2.4.57", "1.2.4.70", "1.2.4.91")  # JPEG and lossy JPEG 2000, which nothing here can write
 CODECS = ("jpeg-ls", "jpeg 2000", *REAL)
