@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 import torch
 from pydicom.uid import generate_uid
-from small_runs import count_rows, done_since, run, write_place
+from small_runs import count_rows, done_since, rows_of, run, write_place
 from tiny_studies import damage, summary_of
 
+from custom_transforms.refusal import RefusedError
 from custom_transforms.runs.ledger import Row
 from custom_transforms.runs.study_record import outputs_are_whole
+from custom_transforms.save_mask import SaveImageMaskd
 from data_lists.phantom_ct import make_head
 from data_lists.phantom_dicom import write_series
 
@@ -125,3 +128,26 @@ def test_shards_do_every_study_once_and_the_last_sums_up(place: Path) -> None:
     before = count_rows(place)
     run(place)  # another number of shards knows what the others did
     assert count_rows(place) == before
+
+
+def test_weights_replaced_on_the_way_end_the_run_before_a_row_is_written_with_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = SaveImageMaskd.__call__
+
+    def retrain_meanwhile(self: SaveImageMaskd, data: Any) -> Any:
+        if data["case"] == "study_0002":
+            weights = torch.load(place / "model.pt", weights_only=True)
+            torch.save({name: weight * 1 for name, weight in reversed(weights.items())}, place / "model.pt")
+        return save(self, data)
+
+    monkeypatch.setattr(SaveImageMaskd, "__call__", retrain_meanwhile)
+    with pytest.raises(RefusedError, match=r"changed_weights: \.: expected the same weights and threshold"):
+        run(place)
+    before = rows_of(place)
+    assert "study_0001" in before
+    assert "study_0002" not in before
+    monkeypatch.undo()
+    after = run(place)
+    assert len({row["weights_sha256"] for row in after.values()}) == 1
+    assert summary_of(place / "out")["ok"] == 4

@@ -31,7 +31,7 @@ from custom_transforms.runs.reassigned_names import remove_outputs, remove_reass
 from custom_transforms.runs.study_items import StudyItems
 from custom_transforms.runs.study_record import still_holds
 from custom_transforms.runs.summary import SUMMARY, sum_up, tell
-from custom_transforms.runs.work import describe_work
+from custom_transforms.runs.work import describe_work, files_in_use, require_unchanged
 
 logger = logging.getLogger(__name__)
 DEATHS_UNTIL_FAILED = 2
@@ -95,6 +95,7 @@ class Studies(Sampler[int]):
         Raises:
             RefusedError: another run holds the folder, or there are no weights.
         """
+        self._in_use = files_in_use(self._work)
         work, shard = describe_work(**self._work), Shard.of(self.shard)
         with lock_folder(self.output_dir, shard):
             with hold_briefly(self.output_dir):  # one salt for all shards, and each old result is removed once
@@ -165,6 +166,7 @@ class Studies(Sampler[int]):
             account: of `StudyItems`.
             found: `outputs` (file name to hash), `table` (columns of the table), `seconds`, `peak_mb`.
         """
+        require_unchanged(self._in_use, self._work)
         failure = account.get("failure") or {"status": "ok", "code": "", "message": ""}
         deaths = self._deaths(account["index"])
         row = {name: account[name] for name in ("row", "case", "notes", "item", "state", "sha256")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_transforms.file_hash import file_sha256
-from custom_transforms.fingerprint import code_sha256, fingerprint
+from custom_transforms.fingerprint import code_sha256, file_states, fingerprint
 from custom_transforms.refusal import RefusedError
 
 PACKAGES = ("monai", "torch", "numpy")
@@ -46,6 +46,27 @@ def describe_work(
         "versions": _versions(Path(bundle_root)),
         "fingerprint": fingerprint(code_sha256(), weights, threshold, list(settings)),
     }
+
+
+def files_in_use(work: Mapping[str, Any]) -> list[list[list[str | int]]]:
+    """Give name, size and time of weights and threshold, named as in `describe_work`."""
+    places = [str(work[name]) for name in ("checkpoint", "operating_point") if work.get(name)]
+    return [file_states(place) for place in places if Path(place).is_file()]
+
+
+def require_unchanged(before: list[list[list[str | int]]], work: Mapping[str, Any]) -> None:
+    """End a run whose weights or threshold are being replaced: the network in memory is none of the new threshold's.
+
+    Args:
+        before: `files_in_use` when the run began.
+        work: arguments of `describe_work`, by name.
+
+    Raises:
+        RefusedError: another size or time, or a file more or less.
+    """
+    if files_in_use(work) != before:
+        expected = "the same weights and threshold throughout a run"
+        raise RefusedError.of("changed_weights", ".", expected=expected, got="others; start the run again")
 
 
 def _versions(bundle_root: Path) -> Mapping[str, str]:
