@@ -1,0 +1,1 @@
+"""What the bundles take beside plain code and beside the machine's own limits; `make bench` runs it."""
