@@ -38,7 +38,7 @@ def main() -> None:
     for module in [name for name in options.modules if name in INFO]:
         info[module] = _lines(module)
         _write({"info": info}, options.output / "bench_info.json")
-    print(table(rows, info))
+    print(table(rows), json.dumps(info, indent=1), sep="\n\n")
     draw(rows, options.output / "bench.png")
 
 

@@ -42,7 +42,7 @@ class Job:
     moved_bytes: float = 0.0
     runs: int = 5
     to_reach: float | None = None
-    describe: Callable[[Any, Any], str] = lambda baseline, ours: ""  # noqa: E731
+    describe: Callable[[Any, Any], str] = lambda baseline, ours: ""
 
 
 def measure(job: Job, limits: Limits, *, device: str, threads: int) -> dict[str, Any]:
