@@ -11,7 +11,7 @@ MONAILABEL := .venv-monailabel
 DEPLOY := .venv-deploy
 NVFLARE := .venv-nvflare
 
-.PHONY: help doctor demo phantom-study monailabel orthanc test soak consumers clean
+.PHONY: help doctor demo phantom-study monailabel orthanc test soak consumers bench clean
 
 help:
 	@echo "make doctor               what this machine has and lacks, and the commands that mend it"
@@ -24,6 +24,7 @@ help:
 	@echo "make test                 lint, types and tests; NEURO_DATA=/path adds the tests on real scans"
 	@echo "make soak                 kills, damaged files and long runs by the thousand; half an hour"
 	@echo "make consumers            MONAI Label and other programs that take bundles, each in an environment of its own"
+	@echo "make bench                how fast each job is, beside plain code and the machine's limits; an hour, on a quiet machine"
 	@echo "make clean                remove build/ and all environments"
 
 $(READY): pyproject.toml
@@ -80,6 +81,10 @@ consumers: $(READY) $(DEPLOY)/.ready $(MONAILABEL)/.ready $(NVFLARE)/.ready
 	$(VENV)/bin/pip install --editable '.[consumers]'
 	$(RUN) python -m pytest -m consumer tests/consumers
 	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(MONAILABEL)/bin:$$PATH" $(SUITE)  # with its numpy 1.26 and pydicom 2.4
+
+bench: $(READY)
+	$(VENV)/bin/pip install --editable '.[bench]'
+	$(RUN) PYTHONPATH=tests python -m benchmarks --output build
 
 clean:
 	rm -rf build $(VENV) $(VENV)-*

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-MATRIX_SIDE = 2048  # large enough for full speed on a CPU, 17 GFLOP a product
-COPIED_BYTES = 1 << 28  # far more than any cache
+MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}  # large enough for full speed
+COPIED_BYTES = {"cpu": 1 << 28, "cuda": 1 << 32}  # far more than any cache
 TRIALS = 7
 
 
@@ -27,27 +27,30 @@ class Limits:
         return max(flops / rate, moved_bytes / self.copied) or None
 
 
-def measure_limits() -> Limits:
-    """Measure with as many threads as torch is set to."""
-    return Limits(_matrix_rate(torch.float32), _matrix_rate(torch.bfloat16), _copy_rate())
+def measure_limits(device: str) -> Limits:
+    """Measure a GPU, or a CPU with as many threads as torch is set to."""
+    return Limits(_matrix_rate(device, torch.float32), _matrix_rate(device, torch.bfloat16), _copy_rate(device))
 
 
-def _matrix_rate(dtype: torch.dtype) -> float:
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(MATRIX_SIDE, MATRIX_SIDE, generator=generator).to(dtype) for _ in range(2))
-    return 2 * MATRIX_SIDE**3 / _best_seconds(lambda: left @ right)
+def _matrix_rate(device: str, dtype: torch.dtype) -> float:
+    side = MATRIX_SIDE[device]
+    generator = torch.Generator(device).manual_seed(0)
+    left, right = (torch.randn(side, side, generator=generator, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / _best_seconds(lambda: left @ right, device)
 
 
-def _copy_rate() -> float:
-    source = torch.ones(COPIED_BYTES, dtype=torch.uint8)
+def _copy_rate(device: str) -> float:
+    source = torch.ones(COPIED_BYTES[device], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return 2 * COPIED_BYTES / _best_seconds(lambda: target.copy_(source))
+    return 2 * source.numel() / _best_seconds(lambda: target.copy_(source), device)
 
 
-def _best_seconds(work: Callable[[], object]) -> float:
+def _best_seconds(work: Callable[[], object], device: str) -> float:
     times = []
     for _ in range(TRIALS):
         began = time.perf_counter()
         work()
+        if device == "cuda":
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
     return min(times)
