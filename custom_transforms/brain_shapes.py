@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from custom_transforms.planes import planes
+from custom_transforms.spread import Mask, dilate, erode
 
-Mask: TypeAlias = NDArray[np.uint8]  # (R, C), 0 or 1
 Spacing: TypeAlias = tuple[float, float]  # row and column spacing in mm
 Box: TypeAlias = tuple[slice, slice]
 
@@ -26,7 +25,7 @@ def box_around(mask: Mask, margin: tuple[int, int]) -> Box:
     """Bound the mask, with `margin` rows and columns around it as far as the slice reaches."""
     box = []
     for axis, more in zip((1, 0), margin, strict=True):
-        places = np.flatnonzero(mask.any(axis=axis))
+        places = np.flatnonzero(mask.max(axis=axis, initial=0))
         first, end = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
         box.append(slice(max(0, first - more), end + more))
     return box[0], box[1]
@@ -36,13 +35,13 @@ def grown(mask: Mask, footprint: Mask) -> Mask:
     """Dilate; nothing is set outside the slice."""
     box = box_around(mask, half_size(footprint))
     result = np.zeros_like(mask)
-    result[box] = planes.dilate(mask[box], footprint)
+    result[box] = dilate(mask[box], footprint)
     return result
 
 
 def opened(mask: Mask, footprint: Mask) -> Mask:
     """Keep what the footprint covers without leaving the mask; the slice's border counts as outside."""
-    return planes.dilate(planes.erode(mask, footprint), footprint)
+    return dilate(erode(mask, footprint), footprint)
 
 
 def closed_and_filled(mask: Mask, footprint: Mask) -> Mask:
@@ -51,7 +50,7 @@ def closed_and_filled(mask: Mask, footprint: Mask) -> Mask:
     box = box_around(mask, (0, 0))
     rows, columns = half_size(footprint)
     wide = np.pad(mask[box], ((rows, rows), (columns, columns)))
-    closed = planes.fill_holes(planes.erode(planes.dilate(wide, footprint), footprint))
+    closed = planes.fill_holes(erode(dilate(wide, footprint), footprint))
     result[box] = closed[rows : closed.shape[0] - rows, columns : closed.shape[1] - columns]
     return result
 
