@@ -67,24 +67,29 @@ def extract_brain(
         2015, who take 0 to 100 HU after smoothing; -50 leaves room for noise where nothing is smoothed.
     """
     gap = disk(GAP_MM, spacing_mm)
-    slices = [slice_masks(plane, (low_hu, high_hu, bone_hu), gap) for plane in hu]
+    slices = slice_masks(hu, (low_hu, high_hu, bone_hu), gap)
     follower = _Follower(spacing_mm, slice_positions_mm, slices)
     return follower.follow().view(bool)
 
 
-def slice_masks(plane: NDArray[np.float32], limits_hu: tuple[float, float, float], gap: Mask) -> SliceMasks:
-    """Tell soft tissue, bone, and what bone encloses on one slice, without its neighbours.
+def slice_masks(hu: NDArray[np.float32], limits_hu: tuple[float, float, float], gap: Mask) -> list[SliceMasks]:
+    """Tell soft tissue, bone, and what bone encloses on each slice, without its neighbours.
 
     Args:
-        plane: `(R, C)` in HU.
+        hu: volume `(S, R, C)`.
         limits_hu: least and greatest value of soft tissue, and the value above which bone lies.
         gap: footprint; gaps in the ring of bone narrower than this are bridged.
     """
     low_hu, high_hu, bone_hu = limits_hu
-    in_range = ((plane >= low_hu) & (plane <= high_hu)).view(np.uint8)
-    soft = planes.majority(in_range)  # without it a pixel of noise cuts like bone
-    bone = (plane > bone_hu).view(np.uint8)
-    return SliceMasks(soft, bone, closed_and_filled(bone, gap) & soft & (1 - bone))
+    soft, bone = np.empty(hu.shape, np.uint8), np.empty(hu.shape, np.uint8)
+    for number, plane in enumerate(hu):
+        in_range = ((plane >= low_hu) & (plane <= high_hu)).view(np.uint8)
+        soft[number] = planes.majority(in_range)  # without it a pixel of noise cuts like bone
+        np.greater(plane, bone_hu, out=bone[number].view(bool))
+    enclosed = closed_and_filled(bone, gap)
+    for inside, tissue, hard in zip(enclosed, soft, bone, strict=True):
+        inside &= tissue & (1 - hard)
+    return [SliceMasks(*masks) for masks in zip(soft, bone, enclosed, strict=True)]
 
 
 class _Follower:

@@ -115,7 +115,7 @@ def inside_skull(hu: Volume, closing_pixels: float) -> NDArray[np.bool_]:
     row, column = np.abs(np.mgrid[-reach : reach + 1, -reach : reach + 1])
     diamond = (row + column <= reach).view(np.uint8)
     bone = (hu > BONE_HU).view(np.uint8)
-    return np.stack([closed_and_filled(plane, diamond) > plane for plane in bone])
+    return closed_and_filled(bone, diamond) > bone
 
 
 def _check_values(hu: Volume, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Mask: TypeAlias = NDArray[np.uint8]  # (R, C), 0 or 1
+Mask: TypeAlias = NDArray[np.uint8]  # (R, C), 0 or 1, or a mask in each of 8 bits
 
 
 def dilate(mask: Mask, footprint: Mask) -> Mask:
@@ -42,7 +42,7 @@ def _combine(mask: Mask, footprint: Mask, combine: np.ufunc) -> Mask:
     flat = np.zeros((mask.shape[0] + 2 * rows) * stride + 2 * columns, np.uint8)
     wide = flat[columns : len(flat) - columns].reshape(-1, stride)
     wide[rows : rows + mask.shape[0], : mask.shape[1]] = mask
-    combined = np.full(mask.shape[0] * stride, combine is np.bitwise_and, np.uint8)
+    combined = np.full(mask.shape[0] * stride, 255 * (combine is np.bitwise_and), np.uint8)
     tall = flat
     for height in range(rows + 1):
         tall = _taller(tall, height, stride, combine)

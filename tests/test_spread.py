@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import brain_oracle
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from custom_transforms.brain_shapes import disk
+from custom_transforms.brain_shapes import closed_and_filled, disk
 from custom_transforms.spread import Mask, dilate, erode
 
 
@@ -33,3 +34,13 @@ def test_square_and_diamond_spread_as_scipy_says() -> None:
     for footprint in (np.ones((3, 3), np.uint8), np.asarray(row + column <= 3, dtype=np.uint8)):
         assert np.array_equal(dilate(mask, footprint), ndimage.binary_dilation(mask, footprint))
         assert np.array_equal(erode(mask, footprint), ndimage.binary_erosion(mask, footprint))
+
+
+def test_eight_slices_that_are_closed_at_once_do_not_mix() -> None:
+    random = np.random.RandomState(7)
+    smooth = ndimage.gaussian_filter(random.rand(19, 50, 60), (0, 2, 2))
+    bone = np.asarray(np.abs(smooth - 0.5) < 0.01, dtype=np.uint8)
+    bone[3] = 0
+    footprint = disk(4.0, (1.0, 1.3))
+    plain = np.stack([brain_oracle.enclosed_by_bone(plane > 0, footprint) for plane in bone])
+    assert np.array_equal(closed_and_filled(bone, footprint), plain)

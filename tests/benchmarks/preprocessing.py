@@ -68,7 +68,7 @@ def _all_steps(steps: Callable[[Mapping[str, Any]], Mapping[str, Any]], item: Ma
 def _one_by_one(image: MetaTensor, spacing_mm: tuple[float, float]) -> Result:
     gap = disk(GAP_MM, spacing_mm)
     hu = image.as_tensor()[0].permute(2, 1, 0).numpy()
-    masks = np.stack([slice_masks(plane, LIMITS_HU, gap).enclosed for plane in hu])
+    masks = np.stack([masks.enclosed for masks in slice_masks(hu, LIMITS_HU, gap)])
     shown = WindowBrain()(image, torch.from_numpy(masks).permute(2, 1, 0)[None])
     return masks > 0, SlicesToBag(SIZE)(shown)[:, 0].numpy()
 
