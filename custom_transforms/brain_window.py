@@ -10,6 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_tensor
 
 DARKEST_BRAIN = 1e-6  # brain at or below the window is not exactly 0, so that later steps tell it from background
 
@@ -46,7 +47,7 @@ class WindowBrain(Transform):
         """
         hu = image.as_tensor()
         shown = _empty(hu.shape, hu.device)
-        masks = [None] * hu.shape[-1] if brain is None else torch.as_tensor(brain).unbind(-1)
+        masks = [None] * hu.shape[-1] if brain is None else convert_to_tensor(brain, track_meta=False).unbind(-1)
         for plane, out, mask in zip(hu.unbind(-1), shown.unbind(-1), masks, strict=True):  # in the processor's cache
             torch.sub(plane, self.low_hu, out=out).div_(self.width_hu).clamp_(DARKEST_BRAIN, 1)
             if mask is not None:
