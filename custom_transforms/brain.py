@@ -10,6 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
+from numpy.typing import NDArray
 
 from custom_transforms.brain_region import extract_brain
 from custom_transforms.check_head import slice_positions
@@ -60,16 +61,21 @@ class ExtractBrain(Transform):
             RefusedError: `no_brain`, no slice shows a brain within bone.
         """
         require_axes(image.affine.cpu().numpy(), "LPS", why="as the brain is followed to the feet")
-        found = torch.from_numpy(self._mask(image, case)).permute(2, 1, 0)[None]
-        kept = torch.where(found, image.as_tensor(), self.outside_hu)
-        mask = MetaTensor(found.to(torch.uint8), meta=dict(image.meta))
-        return MetaTensor(kept, meta=dict(image.meta), applied_operations=list(image.applied_operations)), mask
+        planes = image.as_tensor()[0].permute(2, 1, 0).cpu().numpy()
+        found = self._mask(image, planes, case)
+        kept = np.full(planes.shape, self.outside_hu, planes.dtype)
+        np.copyto(kept, planes, where=found)
+        image_like, mask_like = (
+            MetaTensor(torch.from_numpy(voxels).permute(2, 1, 0)[None], meta=dict(image.meta), applied_operations=done)
+            for voxels, done in ((kept, list(image.applied_operations)), (found.view(np.uint8), None))
+        )
+        return image_like, mask_like
 
-    def _mask(self, image: MetaTensor, case: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _mask(self, image: MetaTensor, planes: NDArray[Any], case: str) -> NDArray[np.bool_]:
         """Return the brain's mask with axes `(S, R, C)`."""
         column_mm, row_mm = torch.linalg.norm(image.affine[:3, :2], dim=0).tolist()
         mask = extract_brain(
-            np.ascontiguousarray(image.as_tensor()[0].permute(2, 1, 0).cpu().numpy(), dtype=np.float32),
+            np.ascontiguousarray(planes, dtype=np.float32),
             spacing_mm=(row_mm, column_mm),
             slice_positions_mm=slice_positions(image),
             **self.limits_hu,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_transforms.brain_shapes import Mask, Spacing, box_around, closed_and_filled, disk, grown, opened
+from custom_transforms.brain_shapes import Spacing, box_around, closed_and_filled, disk, grown, opened
 from custom_transforms.planes import planes
+from custom_transforms.spread import Mask, dilate, erode
 
 GAP_MM = 5.0  # a gap in the ring of bone up to twice this wide is bridged: foramina, sutures, thin bone
 BRIDGE_MM = 3.0  # where a disk of this radius does not fit is cut: optic nerve (4 mm wide), vessels, muscle slips
@@ -27,7 +27,7 @@ REACH_MM = 20.0  # how far from the last slice that leads the brain is looked fo
 
 
 @dataclass(frozen=True)
-class _Slice:
+class SliceMasks:
     """Masks `(R, C)` of one slice: soft tissue, bone, and soft tissue that bone encloses."""
 
     soft: Mask
@@ -67,24 +67,36 @@ def extract_brain(
         2015, who take 0 to 100 HU after smoothing; -50 leaves room for noise where nothing is smoothed.
     """
     gap = disk(GAP_MM, spacing_mm)
-    slices = [_masks(plane, (low_hu, high_hu, bone_hu), gap) for plane in hu]
+    slices = slice_masks(hu, (low_hu, high_hu, bone_hu), gap)
     follower = _Follower(spacing_mm, slice_positions_mm, slices)
-    return follower.follow().astype(bool)
+    return follower.follow().view(bool)
 
 
-def _masks(plane: NDArray[np.float32], limits_hu: tuple[float, float, float], gap: Mask) -> _Slice:
+def slice_masks(hu: NDArray[np.float32], limits_hu: tuple[float, float, float], gap: Mask) -> list[SliceMasks]:
+    """Tell soft tissue, bone, and what bone encloses on each slice, without its neighbours.
+
+    Args:
+        hu: volume `(S, R, C)`.
+        limits_hu: least and greatest value of soft tissue, and the value above which bone lies.
+        gap: footprint; gaps in the ring of bone narrower than this are bridged.
+    """
     low_hu, high_hu, bone_hu = limits_hu
-    in_range = ((plane >= low_hu) & (plane <= high_hu)).astype(np.uint8)
-    soft = planes.majority(in_range)  # without it a pixel of noise cuts like bone
-    bone = (plane > bone_hu).astype(np.uint8)
-    return _Slice(soft, bone, closed_and_filled(bone, gap) & soft & (1 - bone))
+    soft, bone = np.empty(hu.shape, np.uint8), np.empty(hu.shape, np.uint8)
+    for number, plane in enumerate(hu):
+        in_range = ((plane >= low_hu) & (plane <= high_hu)).view(np.uint8)
+        soft[number] = planes.majority(in_range)  # without it a pixel of noise cuts like bone
+        np.greater(plane, bone_hu, out=bone[number].view(bool))
+    enclosed = closed_and_filled(bone, gap)
+    for inside, tissue, hard in zip(enclosed, soft, bone, strict=True):
+        inside &= tissue & (1 - hard)
+    return [SliceMasks(*masks) for masks in zip(soft, bone, enclosed, strict=True)]
 
 
 class _Follower:
     """Carries the brain on from the slice in which bone encloses most soft tissue."""
 
     def __init__(
-        self, spacing_mm: Spacing, slice_positions_mm: Sequence[float] | NDArray[np.float64], slices: list[_Slice]
+        self, spacing_mm: Spacing, slice_positions_mm: Sequence[float] | NDArray[np.float64], slices: list[SliceMasks]
     ) -> None:
         self.spacing_mm = spacing_mm
         self.positions_mm = slice_positions_mm
@@ -115,33 +127,31 @@ class _Follower:
                 return
             near = grown(brain[last], disk(GROWTH * distance_mm + SLACK_MM, self.spacing_mm))
             found = self._pieces(self.slices[number], near, before=brain[last])
-            area_cm2 = np.count_nonzero(found) * self.pixel_cm2
-            if 0 < area_cm2 < ends_below_cm2:
+            area, area_before = np.count_nonzero(found), np.count_nonzero(brain[last])
+            if 0 < area * self.pixel_cm2 < ends_below_cm2:
                 return
             brain[number] = found
-            last = number if found.sum() >= TRUSTED * brain[last].sum() else last
+            last = number if area >= TRUSTED * area_before else last
 
-    def _pieces(self, part: _Slice, zone: Mask, *, before: Mask) -> Mask:
+    def _pieces(self, part: SliceMasks, zone: Mask, *, before: Mask) -> Mask:
         """Return the pieces of soft tissue in the zone that are brain, with their holes filled, `(R, C)`."""
         found = np.zeros_like(part.soft)
         rows, columns = (size // 2 + 1 for size in self.near_bone.shape)
         box = box_around(part.soft & zone, (rows, columns))
         soft = part.soft[box] & zone[box]
-        labels = planes.label_pieces(opened(soft, self.bridge))
-        pieces = self._brain_pieces(labels, part.bone[box], before[box])
-        found[box] = planes.fill_holes(planes.dilate(pieces, self.restored) & soft)
+        pieces = self._brain_pieces(opened(soft, self.bridge), part.bone[box], before[box])
+        found[box] = planes.fill_holes(dilate(pieces, self.restored) & soft)
         return found
 
-    def _brain_pieces(self, labels: NDArray[np.integer[Any]], bone: Mask, before: Mask) -> Mask:
-        """Keep the labelled pieces that are brain; label 0 is the rest of the slice."""
-        opened_soft = np.asarray(labels > 0, dtype=np.uint8)
-        rim = (opened_soft > 0) & (planes.erode(opened_soft, np.ones((3, 3), np.uint8)) == 0)
-        near_bone = planes.dilate(bone, self.near_bone) > 0
-        areas = np.bincount(labels.ravel())
-        count = len(areas)
-        shared = np.bincount(labels[before > 0], minlength=count)
-        rims = np.bincount(labels[rim], minlength=count)
-        bony = np.bincount(labels[rim & near_bone], minlength=count)
+    def _brain_pieces(self, opened_soft: Mask, bone: Mask, before: Mask) -> Mask:
+        """Keep the pieces that are brain."""
+        labels = planes.label_pieces(opened_soft)  # 0 is the rest of the slice
+        counts = np.bincount((2 * labels + before).ravel(), minlength=2 * (int(labels.max(initial=0)) + 1))
+        areas, shared = counts.reshape(-1, 2).sum(axis=1), counts[1::2]
+        rim = np.flatnonzero(opened_soft - erode(opened_soft, np.ones((3, 3), np.uint8)))
+        rim_labels, near_bone = labels.ravel()[rim], dilate(bone, self.near_bone).ravel()[rim]
+        rims = np.bincount(rim_labels, minlength=len(areas))
+        bony = np.bincount(rim_labels[near_bone > 0], minlength=len(areas))
         kept = (areas * self.pixel_cm2 >= SMALLEST_CM2) & (shared >= SHARED * areas) & (bony >= BONY_RIM * rims)
         kept[0] = False
         return np.asarray(kept[labels], dtype=np.uint8)

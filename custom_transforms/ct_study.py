@@ -63,11 +63,9 @@ def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
     """
     path = Path(path)
     try:
-        volume = _read(path, series)
+        return _read(path, series)
     except RefusedError as error:
         raise error.renamed(shown_name(error.file, path)) from None
-    np.maximum(volume.hu, np.float32(AIR_HU), out=volume.hu)
-    return volume
 
 
 def _read(path: Path, series: int | None) -> CtVolume:
@@ -97,4 +95,5 @@ def _from_nifti(path: Path) -> CtVolume:
     step_mm = abs(float(affine[:3, along] @ normal)) / float(np.linalg.norm(normal))
     positions = np.arange(voxels.shape[along]) * step_mm
     hu = np.ascontiguousarray(voxels.transpose(2, 1, 0))
+    np.maximum(hu, np.float32(AIR_HU), out=hu)
     return CtVolume(hu, affine, positions, ("NIfTI: slice steps taken as even, which the file cannot say",))

@@ -12,17 +12,6 @@ Mask = NDArray[np.uint8]  # (R, C), 0 or 1
 Image = NDArray[np.float32]  # (R, C)
 
 
-def dilate(mask: Mask, footprint: Mask) -> Mask:
-    """Set what the footprint, odd and symmetric, reaches from a set pixel; outside the slice nothing is set."""
-    return np.asarray(cv2.dilate(np.ascontiguousarray(mask), footprint), dtype=np.uint8)
-
-
-def erode(mask: Mask, footprint: Mask) -> Mask:
-    """Keep the pixels around which the whole footprint, odd and symmetric, is set; outside nothing is set."""
-    eroded = cv2.erode(mask, footprint, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(eroded, dtype=np.uint8)
-
-
 def fill_holes(mask: Mask) -> Mask:
     """Set what cannot be reached from outside the slice by steps between neighbours that share an edge."""
     wide = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from custom_transforms.brain_shapes import closed_and_filled
 from custom_transforms.refusal import RefusedError
 
 Volume = NDArray[np.float32]
@@ -89,7 +89,7 @@ def check_head(
                 got="a single slice" if np.isnan(value) else f"{value:.2f}",
             )
     stride = max(1, round(GRID_MM / float(pixel_mm.min())))
-    coarse = hu[:, ::stride, ::stride]
+    coarse = np.ascontiguousarray(hu[:, ::stride, ::stride])
     inside = inside_skull(coarse, CLOSING_MM / (stride * float(pixel_mm.max())))
     pixel_cm2 = float(np.prod(pixel_mm)) * stride**2 / 100
     enclosed = inside.sum(axis=(1, 2)) * pixel_cm2 >= LEAST_AREA_CM2
@@ -112,12 +112,10 @@ def inside_skull(hu: Volume, closing_pixels: float) -> NDArray[np.bool_]:
     `hu` is `(S, R, C)`; a closing of `closing_pixels` bridges sutures and foramina.
     """
     reach = max(1, round(closing_pixels))
-    cross = ndimage.generate_binary_structure(2, 1)[None]
-    margin = ((0, 0), (reach + 1, reach + 1), (reach + 1, reach + 1))  # a closing needs room to grow and shrink
-    bone = np.pad(hu > BONE_HU, margin)
-    closed = ndimage.binary_closing(bone, cross, iterations=reach)
-    filled = ndimage.binary_fill_holes(closed, np.pad(cross, ((1, 1), (0, 0), (0, 0))))
-    return np.asarray((filled & ~bone)[:, reach + 1 : -reach - 1, reach + 1 : -reach - 1])
+    row, column = np.abs(np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    diamond = (row + column <= reach).view(np.uint8)
+    bone = (hu > BONE_HU).view(np.uint8)
+    return closed_and_filled(bone, diamond) > bone
 
 
 def _check_values(hu: Volume, name: str) -> None:

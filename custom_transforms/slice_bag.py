@@ -40,9 +40,10 @@ class SlicesToBag(Transform):
             slices: numbers of the S' slices that go in; by default all.
         """
         planes = image.as_tensor()[0].permute(2, 1, 0)
-        wanted = torch.arange(len(planes)) if slices is None else torch.as_tensor(slices)
+        wanted = range(len(planes)) if slices is None else torch.as_tensor(slices).tolist()
         column_mm, row_mm = torch.linalg.norm(image.affine[:3, :2], dim=0).tolist()
-        return slices_to_bag(planes[wanted], spacing_mm=(row_mm, column_mm), size=self.size)
+        pictures = [_picture(planes[number], (row_mm, column_mm), self.size) for number in wanted]
+        return torch.stack(pictures)[:, None]
 
 
 class SlicesToBagd(MapTransform):
@@ -75,15 +76,17 @@ class SlicesToBagd(MapTransform):
         return item
 
 
-def slices_to_bag(slices: torch.Tensor, *, spacing_mm: tuple[float, float], size: int | None) -> torch.Tensor:
-    """Pad `(S, R, C)` to a square field and resize bilinearly, smoothed where it shrinks, to `(S, 1, size, size)`."""
-    rows, columns = slices.shape[1:]
+def _picture(plane: torch.Tensor, spacing_mm: tuple[float, float], size: int | None) -> torch.Tensor:
+    """Pad a slice `(R, C)` to a square field and resize bilinearly, smoothed where it shrinks, to `(size, size)`."""
+    rows, columns = plane.shape
     row_mm, column_mm = spacing_mm
     field_mm = max(rows * row_mm, columns * column_mm)
     more_rows, more_columns = round(field_mm / row_mm) - rows, round(field_mm / column_mm) - columns
-    above, left = more_rows // 2, more_columns // 2
-    field = functional.pad(slices.float(), (left, more_columns - left, above, more_rows - above))
+    field = plane.float()
+    if more_rows or more_columns:
+        above, left = more_rows // 2, more_columns // 2
+        field = functional.pad(field, (left, more_columns - left, above, more_rows - above))
     if size is None:
-        return field[:, None].contiguous()
-    small = functional.interpolate(field[None], (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return small[0][:, None].contiguous()
+        return field
+    small = functional.interpolate(field[None, None], (size, size), mode="bilinear", antialias=True)
+    return small[0, 0]

@@ -11,7 +11,6 @@ from scipy import ndimage
 
 from custom_transforms import brain_region, brain_shapes, planes_opencv, planes_scipy
 from custom_transforms.brain_region import extract_brain
-from custom_transforms.brain_shapes import disk
 from custom_transforms.ct_study import read_ct
 from data_lists.phantom_ct import make_head
 
@@ -27,10 +26,9 @@ def make_mask(case: int) -> tuple[NDArray[np.uint8], np.random.RandomState]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_shapes_are_the_same(case: int) -> None:
-    mask, random = make_mask(case)
-    footprint = disk(random.uniform(0.3, 9), (random.uniform(0.5, 3), random.uniform(0.5, 3)))
-    for name, arguments in {"dilate": [footprint], "erode": [footprint], "fill_holes": [], "majority": []}.items():
-        expected, found = (getattr(way, name)(mask, *arguments) for way in (planes_opencv, planes_scipy))
+    mask, _ = make_mask(case)
+    for name in ("fill_holes", "majority"):
+        expected, found = (getattr(way, name)(mask) for way in (planes_opencv, planes_scipy))
         assert found.dtype == np.uint8
         assert np.array_equal(found, expected), name
     expected, found = (way.label_pieces(mask) for way in (planes_opencv, planes_scipy))

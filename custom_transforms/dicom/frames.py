@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
-from custom_transforms.dicom.tags import Tags
+from custom_transforms.dicom.tags import Converted, Tags
 from custom_transforms.refusal import RefusedError
 
 UNIT_TOLERANCE = 1e-3  # of direction cosines, which are stored with 6 digits or more
@@ -64,13 +64,17 @@ def file_name(source: Dataset) -> str:
     return str(getattr(source, "name_in_study", ""))
 
 
-def frame_tags(source: FileDataset) -> list[Tags]:
+def frame_tags(source: FileDataset, converted: Converted) -> list[Tags]:
     """Collect what is said of each image plane of a file, one entry a frame.
+
+    Args:
+        source: the file.
+        converted: see `Tags`.
 
     Raises:
         RefusedError: the functional groups are damaged or not one for each frame.
     """
-    root = Tags(file_name(source), (source,))
+    root = Tags(file_name(source), (source,), converted)
     try:
         shared = [part for item in source.get("SharedFunctionalGroupsSequence") or [] for part in _parts(item)]
         own = [list(_parts(item)) for item in source.get("PerFrameFunctionalGroupsSequence") or []]
@@ -82,7 +86,7 @@ def frame_tags(source: FileDataset) -> list[Tags]:
         return [root]
     if len(own) != count:
         raise RefusedError.of("bad_tag", root.file, expected=f"functional groups of {count} frames", got=f"{len(own)}")
-    return [Tags(root.file, (*parts, *shared, source)) for parts in own]
+    return [Tags(root.file, (*parts, *shared, source), converted) for parts in own]
 
 
 def _parts(item: Dataset) -> Iterator[Dataset]:
@@ -98,17 +102,18 @@ def parse_slice(source: FileDataset, tags: Tags, frame: int) -> CtSlice:
     shape = (tags.whole("Rows"), tags.whole("Columns"))
     if not all(2 <= side <= LARGEST_SIDE for side in shape):
         raise RefusedError.of("bad_tag", tags.file, expected=f"2 to {LARGEST_SIDE} rows and columns", got=f"{shape}")
-    spacing = np.array(tags.required("PixelSpacing", 2))
-    if (spacing <= 0).any() or (spacing > LARGEST_SPACING_MM).any():
+    spacing = tags.required("PixelSpacing", 2)
+    if not all(0 < step <= LARGEST_SPACING_MM for step in spacing):
         expected = f"PixelSpacing above 0 and up to {LARGEST_SPACING_MM:g} mm"
         raise RefusedError.of("bad_tag", tags.file, expected=expected, got="another")
     directions = np.array(tags.required("ImageOrientationPatient", 6)).reshape(2, 3)
     if np.abs(directions @ directions.T - np.eye(2)).max() > UNIT_TOLERANCE:
         expected = "two unit vectors at a right angle in ImageOrientationPatient"
         raise RefusedError.of("bad_tag", tags.file, expected=expected, got="others")
-    position = np.array(tags.required("ImagePositionPatient", 3))
-    if np.abs(position).max() > FARTHEST_MM:
+    position = tags.required("ImagePositionPatient", 3)
+    if max(map(abs, position)) > FARTHEST_MM:
         expected = f"ImagePositionPatient within {FARTHEST_MM:g} mm"
         raise RefusedError.of("bad_tag", tags.file, expected=expected, got="farther")
     (thickness,) = tags.numbers("SliceThickness") or (np.nan,)
-    return CtSlice(source, frame, tags, position, directions, spacing, shape, thickness if thickness > 0 else np.nan)
+    thickness = thickness if thickness > 0 else np.nan
+    return CtSlice(source, frame, tags, np.array(position), directions, np.array(spacing), shape, thickness)

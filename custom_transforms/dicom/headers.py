@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
+from pydicom.tag import Tag
 
 from custom_transforms.dicom.beginning import looks_like_dicom
 from custom_transforms.dicom.directory import check_directories, is_directory
@@ -62,6 +63,7 @@ READ_TAGS = [
     "ExtendedOffsetTableLengths",
     "PixelData",
 ]
+_READ_TAGS = [Tag(keyword) for keyword in READ_TAGS]  # looked up once, and not for each file
 
 
 def read_headers(path: Path) -> tuple[list[FileDataset], list[str]]:
@@ -108,7 +110,7 @@ def read_header(file: Path, name: str) -> FileDataset:
             _check_inflated_size(file, name)
         # A deflated dataset has no place in the file to come back to.
         defer = None if deflated else LARGE_ELEMENT
-        source = pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(READ_TAGS))
+        source = pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(_READ_TAGS))
     except RefusedError:
         raise
     except Exception:  # a damaged file makes pydicom raise anything, with values of tags in its text

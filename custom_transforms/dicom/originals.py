@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pydicom.dataset import FileDataset
 
 from custom_transforms.dicom.frames import CtSlice, frame_tags, parse_slice
-from custom_transforms.dicom.tags import Tags
+from custom_transforms.dicom.tags import Converted, Tags
 from custom_transforms.refusal import RefusedError
 
 # CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image (PS3.4 B.5)
@@ -36,8 +36,9 @@ def original_slices(sources: Sequence[FileDataset], name: str) -> tuple[list[CtS
         RefusedError: another modality, nothing but localizers or derived images, several patients, or a plane with
             damaged tags.
     """
-    planes = [(source, frame, tags) for source in sources for frame, tags in enumerate(frame_tags(source))]
-    roots = [Tags(tags.file, (source,)) for source, _, tags in planes]
+    converted: Converted = {}
+    planes = [(source, frame, tags) for source in sources for frame, tags in enumerate(frame_tags(source, converted))]
+    roots = [tags.root for _, _, tags in planes]
     _check_modality(roots, name)
     _check_patient(roots, name)
     kinds = [_kind(root, tags) for root, (_, _, tags) in zip(roots, planes, strict=True)]

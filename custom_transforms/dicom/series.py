@@ -72,7 +72,7 @@ def _belong_together(first: CtSlice, second: CtSlice) -> bool:
         first.shape == second.shape
         and _identity(first.tags) == _identity(second.tags)
         and bool(np.abs(first.directions - second.directions).max() <= DIRECTION_TOLERANCE)
-        and np.allclose(first.spacing_mm, second.spacing_mm, rtol=SPACING_TOLERANCE, atol=0)
+        and bool((np.abs(first.spacing_mm - second.spacing_mm) <= SPACING_TOLERANCE * second.spacing_mm).all())
     )
 
 
@@ -89,7 +89,8 @@ def _number(group: Group) -> int:
 
 
 def _extent_mm(group: Group) -> float:
-    return float(np.ptp([plane.position_mm @ group[0].normal for plane in group]))
+    normal = group[0].normal
+    return float(np.ptp([plane.position_mm @ normal for plane in group]))
 
 
 def _is_long(group: Group) -> bool:

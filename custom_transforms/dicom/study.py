@@ -12,7 +12,7 @@ from custom_transforms.dicom.frames import CtSlice
 from custom_transforms.dicom.geometry import Floats, Geometry, in_order, place, same_place
 from custom_transforms.dicom.headers import read_headers
 from custom_transforms.dicom.originals import is_lossy, original_slices
-from custom_transforms.dicom.pixels import hounsfield
+from custom_transforms.dicom.pixels import AIR_HU, hounsfield
 from custom_transforms.dicom.series import choose_series
 from custom_transforms.dicom.tags import silent_pydicom
 from custom_transforms.refusal import RefusedError, warning
@@ -26,8 +26,8 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
         series: number of the wanted series where a folder holds several.
 
     Returns:
-        HU `(S, R, C)` from the feet to the head; where the slices lie; the SOPInstanceUID of each, that of the
-        object for a frame; notes on what was left out or mended.
+        HU `(S, R, C)` from the feet to the head, air and padding -1024; where the slices lie; the SOPInstanceUID of
+        each, that of the object for a frame; notes on what was left out or mended.
 
     Raises:
         RefusedError: see the modules that this builds on, one for each step below.
@@ -38,7 +38,8 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
         planes, left_out = original_slices(sources, name)
         planes, others = choose_series(planes, name, series)
         planes, positions_mm = in_order(planes, name)
-        hu = hounsfield(planes, name)
+        again = same_place(positions_mm)
+        hu = hounsfield(planes, name, least_hu=-np.inf if again else AIR_HU)  # copies must agree below air, too
         planes, positions_mm, hu, copies = _without_copies(planes, positions_mm, hu)
         geometry = place(planes, positions_mm, name)
     lossy = ["lossy compression"] * any(is_lossy(plane) for plane in planes)
@@ -71,4 +72,5 @@ def _without_copies(
         return planes, positions_mm, hu, []
     kept = np.setdiff1d(np.arange(len(planes)), again)
     notes = [f"{len(again)} exact copies of slices removed"]
-    return [planes[index] for index in kept], positions_mm[kept], hu[kept], notes
+    hu = np.maximum(hu[kept], np.float32(AIR_HU))
+    return [planes[index] for index in kept], positions_mm[kept], hu, notes

@@ -6,14 +6,22 @@ import hashlib
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TypeAlias
 
-from pydicom.dataset import Dataset
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 from custom_transforms.refusal import RefusedError
+
+Values: TypeAlias = tuple[object, ...]
+Converted: TypeAlias = dict[tuple[object, ...], Values]  # by tag, character set, and the element as it is stored
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,19 @@ class Tags:
     Args:
         file: name of the file within the study, for messages. Messages never show what a tag holds: it may be a name.
         datasets: where to look, first to last.
+        converted: what files of this study hold, which is often the same: converted once. Never kept for longer than
+            one study is read.
     """
 
     file: str
     datasets: tuple[Dataset, ...]
+    converted: Converted = field(default_factory=dict, repr=False, compare=False)
+    _asked: dict[str, Values] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def root(self) -> Tags:
+        """What the file says of all its frames."""
+        return self if len(self.datasets) == 1 else Tags(self.file, self.datasets[-1:], self.converted)
 
     def numbers(self, keyword: str, count: int = 1) -> tuple[float, ...] | None:
         """Finite numbers of a tag; None where it is absent or empty.
@@ -83,17 +100,51 @@ class Tags:
         value = self.word(keyword)
         return hashlib.sha256(value.encode()).hexdigest() if value else ""
 
-    def _values(self, keyword: str) -> Sequence[object]:
+    def _values(self, keyword: str) -> Values:
+        if keyword not in self._asked:
+            self._asked[keyword] = self._first_values(keyword)
+        return self._asked[keyword]
+
+    def _first_values(self, keyword: str) -> Values:
         for dataset in self.datasets:
             try:
-                value = dataset.get(keyword)
+                values = _values_of(dataset, keyword, self.converted)
             except Exception:  # pydicom converts a value when asked for it, and each kind fails in its own way
                 expected = f"a readable {keyword}"
                 raise RefusedError.of("bad_tag", self.file, expected=expected, got="a damaged one") from None
-            values = list(value) if isinstance(value, (MultiValue, list, tuple)) else [value]
             if values and not all(part is None or part == "" for part in values):
                 return values
         return ()
+
+
+def _values_of(dataset: Dataset, keyword: str, converted: Converted) -> Values:
+    """Values of a tag; of an element that is stored as another was, what that was converted to."""
+    element = dataset.get_item(_tag(keyword))
+    if element is None:
+        return ()
+    stored = _as_stored(dataset, element)
+    if stored is not None and stored in converted:
+        return converted[stored]
+    value = dataset.get(keyword)
+    values = tuple(value) if isinstance(value, (MultiValue, list, tuple)) else (value,)
+    if stored is not None:
+        converted[stored] = values
+    return values
+
+
+def _as_stored(dataset: Dataset, element: object) -> tuple[object, ...] | None:
+    """All that conversion of an element of a file's root depends on; None where that is more than can be told here."""
+    if not isinstance(element, RawDataElement) or not isinstance(dataset, FileDataset) or element.value is None:
+        return None
+    if element.VR in (None, "UN") and " or " in dictionary_VR(element.tag):  # other elements tell which it is
+        return None
+    charset = str(getattr(dataset.get_item(_tag("SpecificCharacterSet")), "value", None))
+    return element.tag, element.VR, element.value, element.is_little_endian, charset
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 @contextmanager
