@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-LOOKS_A_SECOND = 10  # at all processes together: at 1.5 GB a look takes some milliseconds
+LOOKS_A_SECOND = 4  # at all processes together: at 1.5 GB a look takes some milliseconds
 END_OF_LOG = 2000  # characters
 
 
