@@ -145,4 +145,5 @@ def save_picture(figure: Figure, path: str | Path) -> None:
     """
     with whole_file(path) as file:
         figure.set_dpi(DOTS_PER_INCH)
-        FigureCanvasAgg(figure).print_png(file, pil_kwargs={"compress_level": PNG_LEVEL})
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_png(file, pil_kwargs={"compress_level": PNG_LEVEL})  # type: ignore[no-untyped-call]
