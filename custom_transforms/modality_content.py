@@ -33,7 +33,7 @@ def check_content(by_name: Mapping[str, NDArray[np.float32]], files: Mapping[str
             raise RefusedError.of("not_finite", name, expected=f"finite {modality}", got="NaN or infinity")
         if volume.min() == volume.max():
             raise RefusedError.of("constant_image", name, expected=f"{modality} with contrast", got="a single value")
-    brain = brain_of(np.stack(list(by_name.values())))
+    brain = brain_of(list(by_name.values()))
     inside = {modality: volume[brain].astype(np.float64) for modality, volume in by_name.items()}
     for modality, values in inside.items():
         if values.min() == values.max():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -31,9 +32,9 @@ def foreground(volume: Volume) -> Mask:
     return np.asarray(volume != values[counts.argmax()])
 
 
-def brain_of(image: Volume) -> Mask:
-    """Mark the brain `(X, Y, Z)` of an image `(4, X, Y, Z)`: what is not background in every modality."""
-    brain = np.zeros(image.shape[1:], dtype=bool)
+def brain_of(image: Volume | Sequence[Volume]) -> Mask:
+    """Mark the brain `(X, Y, Z)` of modalities `(4, X, Y, Z)`, or one by one: what is not background in every one."""
+    brain = np.zeros(image[0].shape, dtype=bool)
     for volume in image:
         brain |= foreground(volume)
     return brain

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -35,7 +34,9 @@ def read_weights(path: str | Path, *, part: str | None = None, device: torch.dev
     packed = path.suffix.lower() == SAFETENSORS
     try:
         if packed:
-            return safetensors.torch.load_file(path, device=str(device))
+            from safetensors.torch import load_file  # most files are PyTorch's
+
+            return load_file(path, device=str(device))
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file raises whatever its bytes happen to lead to
         expected = f"a whole {'safetensors' if packed else 'PyTorch'} file of weights only"
@@ -63,10 +64,12 @@ def safetensors_beside(path: str | Path, state: Mapping[str, Tensor]) -> Iterato
         >>> with safetensors_beside("models/model.pt", weights), whole_file("models/model.pt") as file:
         ...     torch.save(weights, file)
     """
+    from safetensors.torch import save_file
+
     twin = Path(path).with_suffix(SAFETENSORS)
     with whole_file(twin) as file:
         # contiguous: the format knows no strides, with which PyTorch keeps weights in the order of channels_last
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+        save_file(tensors, file, metadata={"format": "pt"})
         twin.unlink(missing_ok=True)
         yield

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from custom_transforms.label_map import read_label_map
+from custom_transforms.mri_brain import brain_of
 from custom_transforms.mri_study import case_name, read_modalities, read_patient
 from custom_transforms.refusal import RefusedError
 
@@ -186,3 +187,9 @@ def test_mask_of_an_unknown_convention_keeps_its_codes(tmp_path: Path) -> None:
         RefusedError, match=r"unknown_label: seg.nii.gz: expected codes from 0 to 255, got \[-1, 257, 515\]"
     ):
         read_label_map(save(tmp_path / "seg.nii.gz", LABELS * 129.0 - 1), None, like=image, affine=AFFINE)
+
+
+def test_brain_of_modalities_one_by_one_is_that_of_all_together() -> None:
+    image = IMAGE.astype(np.float32) * (np.random.default_rng(3).random(IMAGE.shape) > 0.7)
+    np.testing.assert_array_equal(brain_of(list(image)), brain_of(image))
+    np.testing.assert_array_equal(brain_of(image), (image != 0).any(axis=0))

@@ -101,3 +101,14 @@ def test_peak_is_unknown_where_it_cannot_begin_anew(tmp_path: Path, monkeypatch:
 def test_sizes_are_written_for_people() -> None:
     assert [readable_size(size) for size in (0, 999, 12_345, 7.6e8, 1.23e12)] == [
         "0 kB", "0.999 kB", "12.3 kB", "760 MB", "1.23 TB"]  # fmt: skip
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["as Linux lists them", "by asking every process"])
+def test_children_count_with_their_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool) -> None:
+    memory, mine = "VmHWM: {0} kB\nVmRSS: {0} kB\n", f"PPid: {os.getpid()}\n"
+    files = {"proc/self/status": memory.format(100), "proc/7/status": mine + memory.format(20)}
+    files |= {"proc/8/status": mine + memory.format(3), "proc/9/status": "PPid: 1\n" + memory.format(5000)}
+    lists = {"proc/self/task/50/children": "7 ", "proc/self/task/51/children": "8 "} if listed else {}
+    machine(tmp_path, monkeypatch, files | lists)
+    assert PeakMemory().peak_bytes() == 123 * 1024
+    assert PeakMemory(with_children=False).peak_bytes() == 100 * 1024
