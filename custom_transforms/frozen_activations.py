@@ -121,7 +121,7 @@ class FrozenActivationsHandler:
         self.folder = Path(folder) if folder else None
         self.slices_per_chunk = slices_per_chunk
         self.num_workers = num_workers
-        self.present: list[tuple[str, int]] = []
+        self.present: list[tuple[str, int]] | None = None  # weights and how often each was written
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Run when an epoch starts, and when training ends."""
@@ -147,6 +147,7 @@ class FrozenActivationsHandler:
 
     def remove(self) -> None:
         """Remove all activations, on the first rank."""
+        self.present = None  # a trainer that is started again needs them again
         if self.folder is not None and idist.get_rank() == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
 
