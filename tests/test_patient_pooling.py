@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.patient_pooling import (
     POOLINGS,
     EvidenceInferer,
@@ -205,3 +206,21 @@ def test_slices_that_influence_each_other_run_whole() -> None:
     assert not scannable(network, BAGS)
     assert scannable(network.eval(), BAGS)
     assert not scannable(network.requires_grad_(False), BAGS)
+
+
+def test_winner_found_in_bfloat16_has_its_gradient_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custom_transforms.autocast.computes_bfloat16", lambda: True)
+    network, bags = classifier(STAGES[2]), BAGS.clone()
+    bags[:, 1] *= 4  # one slice stands out by more than rounding
+    network.fc[2].p = 0.0
+    expected = gradients(network, whole(network, "max", bags))
+    found = gradients(network, PatientPoolingInferer(slices_per_chunk=3, scan_bfloat16=True)(bags, network, BAG_MASK))
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() <= 1e-6 * max(1.0, gradient.norm()), name
+
+
+def test_all_in_bfloat16_still_gives_every_learning_weight_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custom_transforms.autocast.computes_bfloat16", lambda: True)
+    network = classifier(STAGES[2])
+    found = gradients(network, CpuBfloat16Inferer(PatientPoolingInferer())(BAGS, network, BAG_MASK))
+    assert {name for name, weight in network.named_parameters() if weight.requires_grad} == found.keys()

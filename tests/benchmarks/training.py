@@ -31,7 +31,9 @@ RATES: Any = [
     {"layers": ["layer4"], "lr": 1e-5, "weight_decay": 1e-4},
     {"layers": ["layer3"], "lr": 5e-6, "weight_decay": 1e-4},
 ]
-NEAR = 1e-5  # a gradient of norm 1 in float32, summed in another order over 50 layers
+# Against float64 the plain step is 8e-6 off in stage 1, and 9e-3 in stage 3, where rounding tips over rectifiers; a
+# slice that ought not to learn would be 0.3 off.
+NEAR = (1e-4, 2e-2, 2e-2)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def jobs(folder: Path, threads: int) -> Iterator[Job]:
                 name=", ".join(["training step", f"stage {stage + 1}", *way.words]),
                 baseline=baseline,
                 ours=step,
-                equal=lambda expected, found: distance(expected, found) <= NEAR,
-                tolerance=f"norm of the difference of clipped gradients up to {NEAR}, theirs being 1: other rounding",
+                equal=lambda expected, found, near=NEAR[stage]: distance(expected, found) <= near,
+                tolerance=f"clipped gradients, of norm 1, differ by up to {NEAR[stage]}: twice float32's own error",
                 flops=count_flops(counted),
                 precision="bfloat16" if way.lower else "float32",
                 runs=3,
@@ -109,6 +111,7 @@ def make_bag(item: dict[str, Any]) -> dict[str, Any]:
     """Stands for the deterministic steps: slices of which each has a contrast of its own."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.randn(SLICES, 1, SIZE // 8, SIZE // 8, generator=generator)
+    coarse *= torch.linspace(0.5, 1.5, SLICES)[torch.randperm(SLICES, generator=generator)][:, None, None, None]
     slices = nn.functional.interpolate(coarse, size=(SIZE, SIZE), mode="bilinear")
     return {**item, "image": slices, "slice_index": torch.arange(SLICES)}
 

@@ -29,7 +29,9 @@ def distance(expected: Gradients, found: Gradients) -> float:
 
 def cosine(expected: Gradients, found: Gradients) -> float:
     """Cosine of the angle between two gradients."""
-    one, other = (torch.cat([gradients[name].flatten() for name in expected]) for gradients in (expected, found))
+    one, other = (
+        torch.cat([gradients[name].double().flatten() for name in expected]) for gradients in (expected, found)
+    )
     return float(nn.functional.cosine_similarity(one, other, dim=0))
 
 

