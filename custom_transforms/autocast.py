@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -32,10 +33,17 @@ class CpuBfloat16Inferer(Inferer):
     ) -> torch.Tensor:
         """Return the network's output for `inputs`, float32, without metadata."""
         inputs = convert_to_tensor(inputs, track_meta=False)
-        if not self.enabled or inputs.device.type != "cpu" or not computes_bfloat16():
-            return cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs)).float()
+        with cpu_bfloat16(self.enabled, inputs) as lower:
+            output = cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs))
+        return output.float() if lower else output
+
+
+@contextmanager
+def cpu_bfloat16(enabled: bool, inputs: torch.Tensor) -> Iterator[bool]:
+    """Compute in bfloat16 in the block if that is wanted, `inputs` are on a CPU, and it can; tell whether."""
+    lower = enabled and inputs.device.type == "cpu" and computes_bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16) if lower else nullcontext():
+        yield lower
 
 
 def computes_bfloat16() -> bool:

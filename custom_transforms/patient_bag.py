@@ -105,18 +105,21 @@ def collate_bags(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Put patients into a batch; the shorter bags are padded with empty slices that `slice_mask` tells apart.
 
     Args:
-        items: with `image` `(K, 1, H, W)`, `label` 0 or 1 (in all of them or in none), and `case`.
+        items: with `image` `(K, 1, H, W)`, `case`, and in all of them or in none `label` 0 or 1, and `passed`; see
+            `SliceClassifier`.
 
     Returns:
-        `image` `(B, K, 1, H, W)`, `slice_mask` `(B, K)` bool, `label` `(B, 1)` float32, `case`, a list.
+        `image` `(B, K, 1, H, W)`, `slice_mask` `(B, K)` bool, `label` `(B, 1)` float32, `case` and `passed`, lists.
     """
     bags = [torch.as_tensor(item["image"]) for item in items]
     lengths = torch.tensor([len(bag) for bag in bags])
     batch: dict[str, Any] = {
-        "image": torch.nn.utils.rnn.pad_sequence(bags, batch_first=True),
+        "image": bags[0][None] if len(bags) == 1 else torch.nn.utils.rnn.pad_sequence(bags, batch_first=True),
         "slice_mask": torch.arange(int(lengths.max())) < lengths[:, None],
         "case": [item["case"] for item in items],
     }
     if "label" in items[0]:
         batch["label"] = torch.tensor([[float(item["label"])] for item in items])
+    if "passed" in items[0]:
+        batch["passed"] = [item["passed"] for item in items]
     return batch

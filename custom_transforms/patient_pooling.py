@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
 from monai.inferers import Inferer
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parallel import DistributedDataParallel
+
+from custom_transforms.autocast import cpu_bfloat16
+from custom_transforms.best_model import plain
+from custom_transforms.dropout_masks import DropoutMasks
 
 POOLINGS = ("max", "mean", "top_k_mean", "attention")
+SCANNED = ("max", "top_k_mean")  # in which few slices get a gradient
 
 
 def pool_slices(
@@ -52,40 +62,85 @@ def pool_slices(
 class PatientPoolingInferer(Inferer):
     """Run a slice classifier over bags and pool to one logit a patient; the network knows nothing of patients.
 
+    Maximum and mean of the top k send a gradient to a few slices only. Where gradients are wanted, all slices are run
+    without them, then the slices that carry the result again with them, under the dropout that they had: the gradient
+    is that of the whole bag up to rounding, and memory does not grow with the bag. Of slices with equal logits the
+    first carries. `mean`, `attention`, and networks in which slices influence each other (`scannable`) run whole.
+
+    A data-parallel network is called once a step, as its ranks must.
+
     Args:
         pooling: see `pool_slices`.
         top_k: see `pool_slices`.
-        slices_per_chunk: slices at a time; a few keep a CPU's caches warm and memory low. None runs all at once, as
-            data-parallel training must, where the wrapped network may be called once a step.
+        slices_per_chunk: slices at a time; a few keep a CPU's caches warm and memory low. None runs all at once.
+        scan_bfloat16: run all slices in bfloat16, where a CPU computes it; the gradient stays what it was. A slice can
+            carry whose logit is below the highest by no more than the rounding, some 2**-8 of it.
 
     Raises:
         ValueError: `top_k` below 1; when called, what `pool_slices` refuses.
     """
 
-    def __init__(self, pooling: str = "max", *, top_k: int = 3, slices_per_chunk: int | None = 8) -> None:
+    def __init__(
+        self, pooling: str = "max", *, top_k: int = 3, slices_per_chunk: int | None = 8, scan_bfloat16: bool = False
+    ) -> None:
         super().__init__()
         if top_k < 1:
             raise ValueError(f"pooling: expected top_k of at least 1, got {top_k}")
         self.pooling = pooling
         self.top_k = top_k
         self.slices_per_chunk = slices_per_chunk
+        self.scan_bfloat16 = scan_bfloat16
 
     def __call__(
         self,
         inputs: torch.Tensor,
         network: Callable[..., torch.Tensor],
         slice_mask: torch.Tensor | None = None,
+        passed: Sequence[int] = (),
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
-        """Return logits `(B, 1)` of bags `(B, K, 1, H, W)`; without `slice_mask` `(B, K)` all slices count."""
+        """Return logits `(B, 1)` of bags `(B, K, 1, H, W)`; without `slice_mask` `(B, K)` all slices count.
+
+        With `passed`, for each patient the same, bags hold activations `(B, K, …)`; see `SliceClassifier.forward`.
+        """
         if slice_mask is None:
             slice_mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+        more = {"passed": passed[0]} if passed else {}
+        if self.pooling in SCANNED and isinstance(network, nn.Module) and scannable(network, inputs):
+            outputs, slice_mask = self._carrying(inputs, network, slice_mask, more)
+        else:
+            at_once = isinstance(network, DistributedDataParallel)
+            size = None if at_once else self.slices_per_chunk
+            outputs = _unpacked(_by_chunks(partial(network, **more), inputs[slice_mask], size), slice_mask)
         # pooled in float32 also under autocast, as `EvidenceToResultd` does: else the two would differ
-        outputs = _by_chunks(network, inputs[slice_mask], self.slices_per_chunk).float()
-        padded = outputs.new_zeros(*slice_mask.shape, outputs.shape[-1])
-        padded[slice_mask] = outputs
-        return pool_slices(padded, slice_mask, pooling=self.pooling, top_k=self.top_k)
+        return pool_slices(outputs.float(), slice_mask, pooling=self.pooling, top_k=self.top_k)
+
+    def _carrying(
+        self, inputs: torch.Tensor, network: nn.Module, slice_mask: torch.Tensor, more: Mapping[str, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return outputs `(B, k, 1)` of the slices that carry the result, and which are no padding, `(B, k)`."""
+        masks = DropoutMasks(network)
+        with torch.no_grad(), masks.recorded(), cpu_bfloat16(self.scan_bfloat16, inputs):
+            scanned = _by_chunks(partial(plain(network), **more), inputs[slice_mask], self.slices_per_chunk)
+        torch.clear_autocast_cache()  # what was cast without a gradient would have none ever after
+        logits = _unpacked(scanned.float(), slice_mask)[..., 0].masked_fill(~slice_mask, -torch.inf)
+        count = 1 if self.pooling == "max" else self.top_k
+        carrying = logits.sort(dim=1, descending=True, stable=True).indices[:, :count]
+        numbers = slice_mask.flatten().cumsum(0).view_as(slice_mask).gather(1, carrying) - 1  # among those scanned
+        with masks.replayed(numbers.flatten().clamp(min=0)):
+            patients = torch.arange(len(inputs), device=inputs.device)[:, None]
+            outputs = network(inputs[patients, carrying].flatten(0, 1), **more)
+        return outputs.reshape(*carrying.shape, -1), slice_mask.gather(1, carrying)
+
+
+def scannable(network: nn.Module, inputs: torch.Tensor) -> bool:
+    """Tell whether a gradient is wanted, and each slice's output is its own, but for `nn.Dropout`."""
+    wanted = inputs.requires_grad or any(weight.requires_grad for weight in network.parameters())
+    mixing = (_BatchNorm, _DropoutNd)
+    alone = not any(isinstance(part, mixing) and part.training and type(part) is not nn.Dropout
+                    for part in network.modules())  # fmt: skip
+    return torch.is_grad_enabled() and wanted and alone
 
 
 class EvidenceNetwork(Protocol):
@@ -120,3 +175,10 @@ def _by_chunks(
     function: Callable[[torch.Tensor], torch.Tensor], slices: torch.Tensor, slices_per_chunk: int | None
 ) -> torch.Tensor:
     return torch.cat([function(chunk) for chunk in slices.split(slices_per_chunk or len(slices))])
+
+
+def _unpacked(outputs: torch.Tensor, slice_mask: torch.Tensor) -> torch.Tensor:
+    """Put outputs `(N, C)` of slices that are no padding where they belong, `(B, K, C)`."""
+    padded = outputs.new_zeros(*slice_mask.shape, outputs.shape[-1])
+    padded[slice_mask] = outputs
+    return padded

@@ -55,6 +55,14 @@ class PreparedItems(Dataset[dict[str, Any]]):
         """Take from a transformed item what is kept."""
         raise NotImplementedError
 
+    def computed(self, index: int) -> Arrays:
+        """Compute a patient's arrays."""
+        return self.to_arrays(self.transform(dict(self.data[index])))
+
+    def settings(self) -> object:
+        """Give what the arrays depend on beside item and files, such as `fingerprint` takes it."""
+        return self.transform
+
     def arrays(self, index: int) -> Arrays:
         """Open a patient's arrays without reading them, preparing them first where that was not done.
 
@@ -98,7 +106,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
 
     def _transformed(self, index: int) -> Arrays:
         try:
-            return self.to_arrays(self.transform(dict(self.data[index])))
+            return self.computed(index)
         except (RuntimeError, RefusedError) as error:
             line, case = refusal_in(error), case_name(self.data[index])
             if line is None:
@@ -117,7 +125,7 @@ class PreparedItems(Dataset[dict[str, Any]]):
             item = self.data[index]
             states = [file_states(item[key]) for key in self.FILES if key in item]
             item = {**item, **{key: real_paths(item[key]) for key in self.FILES if key in item}}
-            work = fingerprint(self.FORMAT, monai.__version__, code_sha256(), item, states, self.transform)
+            work = fingerprint(self.FORMAT, monai.__version__, code_sha256(), item, states, self.settings())
             self._folders[index] = self.cache_dir / work
         return self._folders[index]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 FEATURES = 512  # between the two linear layers of the head
 ATTENTION_FEATURES = 128  # L in Ilse et al.
+PARTS = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))  # what a slice passes before the head
 
 
 class SliceClassifier(ResNet):
@@ -66,16 +67,30 @@ class SliceClassifier(ResNet):
         self.frozen_batch_norm = frozen_batch_norm
         self.train()  # a module starts in training mode without being told: the frozen layers must be
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, passed: int = 0) -> Tensor:
         """Classify slices.
 
         Args:
-            x: slices `(N, 1, H, W)`, z-scored over the brain.
+            x: slices `(N, 1, H, W)`, z-scored over the brain; or what `activations` made of them.
+            passed: number of `PARTS` that they have passed by then.
 
         Returns:
             `(N, 1)` logits; with `attention` `(N, 2)`, logits and attention scores before the softmax.
         """
-        return self._outputs(self._feature_map(x))
+        if passed < 5:
+            x = self.avgpool(self._pass(x, passed, 5)).flatten(1)
+        return self._outputs(x)
+
+    def activations(self, x: Tensor, parts: int) -> Tensor:
+        """Let slices `(N, 1, H, W)` pass so many of `PARTS`: `(N, C, h, w)`, after all of them pooled, `(N, 2048)`."""
+        x = self._pass(x, 0, parts)
+        return self.avgpool(x).flatten(1) if parts == len(PARTS) else x
+
+    def frozen_parts(self) -> int:
+        """Count the first `PARTS` that do not change in training: their weights do not learn, nor do statistics."""
+        learning = [any(weight.requires_grad for name in part for weight in self.get_submodule(name).parameters())
+                    for part in PARTS]  # fmt: skip
+        return [*learning, True].index(True) if self.frozen_batch_norm else 0
 
     @torch.jit.export
     def evidence(self, x: Tensor) -> Tensor:
@@ -91,9 +106,9 @@ class SliceClassifier(ResNet):
             the K others are what `forward` gives, the same at all positions. Where a slice is positive, the logits
             of positions show which part of it is; their mean is not the logit of the slice, as the head is not linear.
         """
-        features = self._feature_map(x)
+        features = self._pass(x, 0, 5)
         logits = self.fc(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        outputs = self._outputs(features)[:, :, None, None]
+        outputs = self._outputs(self.avgpool(features).flatten(1))[:, :, None, None]
         return torch.cat([logits, outputs.expand(-1, -1, features.shape[2], features.shape[3])], dim=1)
 
     def train(self, mode: bool = True) -> SliceClassifier:
@@ -105,14 +120,22 @@ class SliceClassifier(ResNet):
                     module.eval()
         return self
 
-    def _feature_map(self, x: Tensor) -> Tensor:
-        """Return the last stage's features `(N, 2048, h, w)`."""
-        x = self.maxpool(self.act(self.bn1(self.conv1(x))))
-        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return features
+    def _pass(self, x: Tensor, first: int, last: int) -> Tensor:
+        """Return what `PARTS` from `first` up to, and without, `last` make of x; all of them `(N, 2048, h, w)`."""
+        if first <= 0 < last:
+            x = self.maxpool(self.act(self.bn1(self.conv1(x))))
+        if first <= 1 < last:
+            x = self.layer1(x)
+        if first <= 2 < last:
+            x = self.layer2(x)
+        if first <= 3 < last:
+            x = self.layer3(x)
+        if first <= 4 < last:
+            x = self.layer4(x)
+        return x
 
     def _outputs(self, features: Tensor) -> Tensor:
-        hidden: Tensor = self.fc[1](self.fc[0](self.avgpool(features).flatten(1)))
+        hidden: Tensor = self.fc[1](self.fc[0](features))
         logit: Tensor = self.fc[3](self.fc[2](hidden))
         if self.attention is None:
             return logit

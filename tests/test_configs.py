@@ -40,6 +40,7 @@ def test_configs_are_formatted_and_stay_short(bundle: Path) -> None:
         (BRATS, ["inference", "regions"], "infer"),
         (CT, ["train"], "train"),
         (CT, ["train", "from_scratch"], "train"),
+        (CT, ["train", "frozen_copies"], "train"),
         (CT, ["inference"], "infer"),
         (CT, ["inference", "from_scratch"], "infer"),
     ],
