@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +26,36 @@ class Volume(NamedTuple):
     with_tumour: NDArray[np.int64]  # numbers of the slices whose label is not
 
 
+@dataclass(frozen=True)
+class SliceFile:
+    """Where the slices of an array lie on disk; no file stays open, of which a process may have about a thousand."""
+
+    path: str
+    offset: int  # bytes before the first slice
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]  # of one slice
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        """Read one slice.
+
+        Raises:
+            OSError, ValueError: the file is gone or cut.
+        """
+        count = prod(self.shape)
+        offset = self.offset + int(number) * count * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, count, offset=offset).reshape(self.shape)
+
+
+class VolumeSlices(NamedTuple):
+    """One patient's slices, which of them hold brain and tumour, and the name of the case."""
+
+    image: SliceFile | NDArray[np.float16]
+    label: SliceFile | NDArray[np.uint8]
+    with_brain: NDArray[np.int64]
+    with_tumour: NDArray[np.int64]
+    case: str
+
+
 class PreparedVolumes(PreparedItems):
     """A data set of whole volumes that are computed on first use and then read from disk.
 
@@ -39,6 +72,12 @@ class PreparedVolumes(PreparedItems):
     ARRAYS = Volume._fields
     FILES = ("image", "label")
 
+    def __init__(
+        self, data: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any], cache_dir: str | Path | None
+    ) -> None:
+        super().__init__(data, transform, cache_dir)
+        self._slices: dict[Path, VolumeSlices] = {}
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a whole volume."""
         volume = self.volume(index)
@@ -49,8 +88,33 @@ class PreparedVolumes(PreparedItems):
         """Open a patient's arrays without reading them, preparing them first where that was not done."""
         return Volume(**self.arrays(index))
 
+    def slices(self, index: int) -> VolumeSlices:
+        """Tell where a patient's slices lie; the files are opened for it once, and prepared first if need be."""
+        if self.cache_dir is None:
+            return VolumeSlices(*self.volume(index), case_name(self.data[index]))
+        folder = self.folder(index)
+        if folder not in self._slices:
+            volume = self.volume(index)
+            self._slices[folder] = VolumeSlices(
+                image=_slice_file(folder / "image.npy", volume.image),
+                label=_slice_file(folder / "label.npy", volume.label),
+                with_brain=np.array(volume.with_brain),
+                with_tumour=np.array(volume.with_tumour),
+                case=case_name(self.data[index]),
+            )
+        return self._slices[folder]
+
+    def forget_slices(self, index: int) -> None:
+        """Open a patient's files again when they are next asked for, as where one is gone."""
+        self._slices.pop(self.folder(index), None)
+
     def to_arrays(self, prepared: Mapping[str, Any]) -> Arrays:
         """Put slices first, and note which of them hold brain and which tumour."""
         image, label = (np.moveaxis(np.asarray(prepared[key]), -1, 0) for key in ("image", "label"))
         with_brain, with_tumour = (np.flatnonzero(part.any(axis=(1, 2, 3))) for part in (image, label))
         return Volume(image.astype(np.float16), label.astype(np.uint8), with_brain, with_tumour)._asdict()
+
+
+def _slice_file(path: Path, array: NDArray[Any]) -> SliceFile:
+    """Note where `array`, which a file ends with, has its slices."""
+    return SliceFile(str(path), path.stat().st_size - array.nbytes, array.dtype, array.shape[1:])

@@ -12,8 +12,7 @@ from monai.transforms import Randomizable
 from monai.utils import MAX_SEED
 from torch.utils.data import Dataset
 
-from custom_transforms.mri_study import case_name
-from custom_transforms.prepared_volumes import PreparedVolumes
+from custom_transforms.prepared_volumes import PreparedVolumes, VolumeSlices
 
 
 class RandSlicesDataset(Dataset[Any], Randomizable):
@@ -73,10 +72,18 @@ class RandSlicesDataset(Dataset[Any], Randomizable):
 
     def __getitem__(self, index: int) -> Any:
         """Return a random slice of the patient that `index` falls on."""
-        volume = self.volumes.volume(index // self.slices_per_patient)
+        patient = index // self.slices_per_patient
         self.randomize()
+        volume = self.volumes.slices(patient)
+        try:
+            image, label = self._drawn(volume)
+        except (FileNotFoundError, ValueError):  # removed or cut since they were opened
+            self.volumes.forget_slices(patient)
+            volume = self.volumes.slices(patient)
+            image, label = self._drawn(volume)
+        return self.slice_transform({"image": image, "label": label, "case": volume.case})
+
+    def _drawn(self, volume: VolumeSlices) -> tuple[torch.Tensor, torch.Tensor]:
         candidates = volume.with_tumour if self._wants_tumour and len(volume.with_tumour) else volume.with_brain
         position = candidates[int(self._place * len(candidates))]
-        image, label = (torch.from_numpy(np.array(part[position])) for part in (volume.image, volume.label))
-        case = case_name(self.volumes.data[index // self.slices_per_patient])
-        return self.slice_transform({"image": image.float(), "label": label, "case": case})
+        return torch.from_numpy(volume.image[position]).float(), torch.from_numpy(volume.label[position])

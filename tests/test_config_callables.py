@@ -24,8 +24,7 @@ MONAI = {
     "monai.networks.nets": {"AttentionUnet"},
     "monai.transforms": {
         *("Activationsd", "AsDiscreted", "Compose", "CopyItemsd", "DivisiblePadd", "Invertd", "NormalizeIntensityd"),
-        *("Orientationd", "Rand2DElasticd", "RandAffined", "RandFlipd", "RandGaussianNoised", "RandScaleIntensityd"),
-        *("EnsureChannelFirstd", "RandShiftIntensityd", "RandSpatialCropd", "SpatialPadd"),
+        *("EnsureChannelFirstd", "Orientationd"),
     },
 }
 FULL_NAMES = {

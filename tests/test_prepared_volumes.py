@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,6 +106,29 @@ def test_slices_hold_tumour_or_at_least_brain(tmp_path: Path) -> None:
     drawn = [any_brain[index]["image"] for index in range(120)]
     assert all(image.any() for image in drawn)
     assert len({float(image.max()) for image in drawn}) == 3 * 7  # every slice with brain of every patient
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut"])
+def test_slices_of_files_that_are_lost_meanwhile_are_prepared_anew(tmp_path: Path, damage: str) -> None:
+    dataset = slices(tmp_path, slices_per_patient=1)
+    before = dataset.set_random_state(seed=3)[1]["image"]
+    folder = dataset.volumes.folder(1)
+    shutil.rmtree(folder) if damage == "removed" else os.truncate(folder / "image.npy", 200)
+    assert torch.equal(dataset.set_random_state(seed=3)[1]["image"], before)
+    assert (tmp_path / "log").read_text() == "xx"
+
+
+def test_slices_are_the_same_with_and_without_prepared_files(tmp_path: Path) -> None:
+    step = MakeVolume(tmp_path / "log")
+    kept, computed = (
+        RandSlicesDataset(ITEMS, step, folder, slice_transform=dict).set_random_state(seed=3)
+        for folder in (tmp_path / "cache", "")
+    )
+    for index in range(0, len(kept), 7):
+        one, other = kept[index], computed[index]
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["label"], other["label"])
+        assert one["case"] == other["case"]
 
 
 def test_index_chooses_the_patient(tmp_path: Path) -> None:
