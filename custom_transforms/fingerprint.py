@@ -19,7 +19,7 @@ from custom_transforms.runs.limits import Limits
 
 DEEPEST = 20  # a Compose of MONAI transforms reaches 12; more is a cycle
 # Neither the random state is a setting, nor where results go, nor where files lie whose contents are hashed
-NO_SETTINGS = ("R", "output_dir", "weights", "operating_point")
+NO_SETTINGS = ("R", "output_dir", "weights", "operating_point", "exported")
 
 
 def fingerprint(*things: object) -> str:

@@ -65,7 +65,7 @@ def test_what_training_and_inference_share_is_the_same() -> None:
     train, inference = read("train"), read("inference")
     assert train["network_def"] == inference["network_def"]
     assert train["network"] == inference["network"]
-    assert train["validate"]["inferer"] == inference["inferer"]
+    assert train["validate"]["inferer"]["inferer"] == inference["inferer"]["inferer"]
     for knob in ("regions", "label_convention", "channels", "dropout", "slices_per_chunk", "checkpoint", "models_dir"):
         assert train[knob] == inference[knob]
     image_steps = {name: step for name, step in train["steps"].items() if name != "regions"}
@@ -84,6 +84,17 @@ def test_a_ct_is_prepared_for_a_patient_as_for_training() -> None:
     knobs = [key for key, value in inference.items() if not isinstance(value, dict) and key in train.keys() - own]
     assert [key for key in knobs if train[key] != inference[key] and key != "run"] == []
     assert {"pooling", "top_k", "image_size", "window_centre_hu", "operating_point"} <= set(knobs)
+
+
+@pytest.mark.parametrize("bundle", [BRATS, CT], ids=lambda bundle: bundle.name)
+def test_patients_are_measured_as_in_training_and_with_the_backend_of_inference(bundle: Path) -> None:
+    train, inference, evaluate = (read(name, bundle) for name in ("train", "inference", "evaluate"))
+    inferer, validation = evaluate["validate::inferer"], train["validate"]["inferer"]
+    validation = train["train"]["inferer"] if validation == "@train::inferer" else validation
+    assert inferer["inferer"] == validation["inferer"]
+    assert inferer == {**inference["inferer"], "inferer": validation["inferer"]}
+    assert [evaluate[knob] for knob in ("backend", "exported")] == [inference[knob] for knob in ("backend", "exported")]
+    assert inference["backend"] == "torch"
 
 
 def test_version_is_one_and_told_in_the_changelogs() -> None:

@@ -1,4 +1,4 @@
-"""What a study's result depends on besides the study: settings, weights, threshold, versions."""
+"""What a study's result depends on besides the study: settings, weights, threshold, backend, versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ PACKAGES = ("monai", "torch", "numpy")
 
 
 def describe_work(
-    settings: Sequence[object], *, bundle_root: str | Path, checkpoint: str | Path, operating_point: str | Path = ""
+    settings: Sequence[object],
+    *,
+    bundle_root: str | Path,
+    checkpoint: str | Path,
+    operating_point: str | Path = "",
+    exported: str | Path = "",
+    backend: str = "torch",
 ) -> dict[str, Any]:
     """Give what each row of a ledger says of the work.
 
@@ -26,31 +32,37 @@ def describe_work(
         bundle_root: folder whose `configs/metadata.json` has the version.
         checkpoint: file of the weights.
         operating_point: file of the threshold, where there is one.
+        exported: file of the network that is run in the place of `checkpoint`, where there is one.
+        backend: package that runs the network.
 
     Returns:
-        `weights_sha256`, `operating_point_sha256` (None without), `versions`, and `fingerprint`, which is another one
-        where a result may be another one: settings, the code of this package, weights or threshold have changed.
+        `weights_sha256`, `operating_point_sha256` and `exported_sha256` (None without), `versions`, and `fingerprint`,
+        which is another one where a result may be another one: settings, among which is the backend, the code of this
+        package, weights, exported network or threshold have changed.
 
     Raises:
         RefusedError: there are no weights.
     """
-    checkpoint, point = Path(checkpoint), Path(operating_point) if operating_point else None
+    checkpoint = Path(checkpoint)
     if not checkpoint.is_file():
         expected = f"trained weights at {checkpoint} (training writes them)"
         raise RefusedError.of("missing_checkpoint", checkpoint.name, expected=expected, got="no such file")
     weights = file_sha256(checkpoint)
-    threshold = file_sha256(point) if point and point.is_file() else None
+    threshold, network = (
+        file_sha256(path) if path and Path(path).is_file() else None for path in (operating_point, exported)
+    )
     return {
         "weights_sha256": weights,
         "operating_point_sha256": threshold,
-        "versions": _versions(Path(bundle_root)),
-        "fingerprint": fingerprint(code_sha256(), weights, threshold, list(settings)),
+        "exported_sha256": network,
+        "versions": _versions(Path(bundle_root), backend),
+        "fingerprint": fingerprint(code_sha256(), weights, threshold, network, list(settings)),
     }
 
 
 def files_in_use(work: Mapping[str, Any]) -> list[list[list[str | int]]]:
-    """Give name, size and time of weights and threshold, named as in `describe_work`."""
-    places = [str(work[name]) for name in ("checkpoint", "operating_point") if work.get(name)]
+    """Give name, size and time of weights, threshold and exported network, named as in `describe_work`."""
+    places = [str(work[name]) for name in ("checkpoint", "operating_point", "exported") if work.get(name)]
     return [file_states(place) for place in places if Path(place).is_file()]
 
 
@@ -69,12 +81,12 @@ def require_unchanged(before: list[list[list[str | int]]], work: Mapping[str, An
         raise RefusedError.of("changed_weights", ".", expected=expected, got="others; start the run again")
 
 
-def _versions(bundle_root: Path) -> Mapping[str, str]:
+def _versions(bundle_root: Path, backend: str) -> Mapping[str, str]:
     file = bundle_root / "configs" / "metadata.json"
     bundle = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return {
         "bundle": f"{bundle.get('name', '')} {bundle.get('version', '')}".strip(),
         "custom_transforms": code_sha256()[:12],
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in PACKAGES},
+        **{name: metadata.version(name) for name in dict.fromkeys((*PACKAGES, backend))},
     }
