@@ -123,7 +123,7 @@ class PatientPoolingInferer(Inferer):
         masks = DropoutMasks(network)
         with torch.no_grad(), masks.recorded(), cpu_bfloat16(self.scan_bfloat16, inputs):
             scanned = _by_chunks(partial(plain(network), **more), inputs[slice_mask], self.slices_per_chunk)
-        torch.clear_autocast_cache()  # what was cast without a gradient would have none ever after
+        torch.clear_autocast_cache()  # weights cast without a gradient get none later, with some of torch's versions
         logits = _unpacked(scanned.float(), slice_mask)[..., 0].masked_fill(~slice_mask, -torch.inf)
         count = 1 if self.pooling == "max" else self.top_k
         carrying = logits.sort(dim=1, descending=True, stable=True).indices[:, :count]

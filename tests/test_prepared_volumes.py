@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader
-from monai.transforms import Compose, RandFlipd, RandGaussianNoised
+from monai.transforms import Compose, RandFlipd
 from torch.utils.data import DataLoader as PlainLoader
 
 from custom_transforms.epoch_seed import EpochSeedHandler
 from custom_transforms.fingerprint import fingerprint
 from custom_transforms.prepared_volumes import PreparedVolumes
+from custom_transforms.slice_augment import RandSliceMoved
+from custom_transforms.slice_intensity import RandIntensityd, Strength
 from custom_transforms.slice_sampling import RandSlicesDataset
 
 
@@ -139,8 +141,9 @@ def test_index_chooses_the_patient(tmp_path: Path) -> None:
 
 def epochs(folder: Path, workers: int) -> list[torch.Tensor]:
     """Two epochs of augmented slices, seeded at their starts as in training."""
-    noise = Compose([RandGaussianNoised("image", prob=1.0, std=1.0)])
-    dataset = RandSlicesDataset(ITEMS, MakeVolume(folder / "log"), folder / "cache", slice_transform=noise)
+    noise = RandIntensityd("image", noise=Strength(prob=1.0, most=1.0))
+    steps = Compose([RandSliceMoved(["image", "label"]), noise])
+    dataset = RandSlicesDataset(ITEMS, MakeVolume(folder / "log"), folder / "cache", slice_transform=steps)
     loader = DataLoader(dataset, batch_size=8, shuffle=True, num_workers=workers)
     drawn = []
     for number in (1, 2):
@@ -155,7 +158,7 @@ def test_epochs_are_repeatable_and_no_slice_is_augmented_like_another(tmp_path: 
     again = epochs(tmp_path, workers)
     assert torch.equal(first, again[0])
     assert torch.equal(second, again[1])
-    noise = torch.cat([first, second])[:, 0, 0, 0]  # this voxel is 0 before the noise
+    noise = torch.cat([first, second])[:, 0, 0, 0]  # in the background, or moved there, before the noise
     assert len(noise.unique()) == len(noise)  # in both epochs and all workers
 
 
