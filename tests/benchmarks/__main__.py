@@ -18,7 +18,7 @@ import torch
 from benchmarks.report import draw, table
 
 JOBS = ("reading", "preprocessing", "networks", "training", "loading", "whole_process", "gpu")
-INFO = ("start_up", "growth")
+INFO = ("gpu_throughput", "start_up", "growth")
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def write_phantoms(folder: Path, *, workers: int) -> dict[Path, Path]:
 
 
 def _write_patient(folder: Path, index: int) -> None:
-    write_patient(make_patient(index, shape=MRI_SHAPE), folder, layout="brats2021", index=index)
+    write_patient(make_patient(index, shape=MRI_SHAPE), folder, layout="brats2018", index=index)
 
 
 def _write_head(folder: Path, index: int) -> None:

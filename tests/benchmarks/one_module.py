@@ -31,7 +31,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # of the processes that a job starts
     device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
-    limits = measure_limits(options.device)
+    limits = measure_limits(options.device, options.threads)
     print(json.dumps({"device": device, "threads": options.threads, "limits": vars(limits)}), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for job in importlib.import_module(f"benchmarks.{options.module}").jobs(Path(folder), options.threads):
