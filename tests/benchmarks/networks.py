@@ -57,7 +57,8 @@ def jobs(folder: Path, threads: int) -> Iterator[Job]:
     """Give each network by each backend in each precision."""
     del threads  # every backend takes torch's
     logging.disable(logging.WARNING)  # the exporter's
-    for subject in (_classifier(), _segmenter()):
+    for make in (_classifier, _segmenter):
+        subject = make()
         place = folder / subject.bundle
         place.mkdir()
         torch.save(subject.network.state_dict(), place / "model.pt")
@@ -117,7 +118,7 @@ def _parts(subject: Subject, place: Path, backend: str, *, bfloat16: bool) -> tu
 
 
 def _classifier() -> Subject:
-    network, slices = fit_classifier()
+    network, slices, _ = fit_classifier()
 
     def compare(expected: torch.Tensor, found: torch.Tensor) -> tuple[bool, str]:
         first, second = expected > 0, found > 0
