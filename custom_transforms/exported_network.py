@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -87,14 +89,19 @@ def open_exported(path: Path, backend: str, *, threads: int, bfloat16: bool = Fa
 
 
 def network_sha256(network: Callable[..., torch.Tensor]) -> str:
-    """Hash a network's parts and their sizes, which weights of the same names and shapes do not tell, as strides."""
-    return hashlib.sha256(repr(plain(network) if isinstance(network, nn.Module) else network).encode()).hexdigest()
+    """Hash a network's parts and their settings, which weights of the same names and shapes do not tell, as strides.
+
+    The probability of dropout, which does nothing in inference, and which MONAI Label sets, does not count.
+    """
+    parts = repr(plain(network) if isinstance(network, nn.Module) else network)
+    return hashlib.sha256(re.sub(r"\bp=[\d.]+", "", parts).encode()).hexdigest()
 
 
 def _open_onnxruntime(content: bytes, threads: int) -> ExportedNetwork:
+    # Microsoft's wheels report to them and keep a device's id in ~/.cache, from importing on, unless told before
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # only builds for Windows have any
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

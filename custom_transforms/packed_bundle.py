@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from custom_transforms.atomic_file import sync_folder, unfinished_name, whole_file
+from custom_transforms.file_hash import file_sha256
 from custom_transforms.manifest import write_manifest
 from custom_transforms.refusal import RefusedError
 
 CODE = Path(__file__).parent
 PARTS = ("LICENSE", "configs", "docs")
-WEIGHTS = ("model.pt", "model.safetensors", "model.ts", "operating_point.json")  # no checkpoint to go on training from
+EXPORTED = "model.onnx"
+# no checkpoint to go on training from
+WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, "operating_point.json")
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: the same files give the same bytes
 
 
@@ -30,7 +33,7 @@ def files_to_pack(bundle: Path, *, with_weights: bool = True) -> dict[str, Path]
         place in the packed bundle, with `/`, to the file.
 
     Raises:
-        RefusedError: a part is missing, or is a link or another special file.
+        RefusedError: a part is missing, is a link or another special file, or is an export of other weights.
 
     Example:
         >>> list(files_to_pack(Path("bundles/brats_attention_unet")))[:2]
@@ -39,6 +42,7 @@ def files_to_pack(bundle: Path, *, with_weights: bool = True) -> dict[str, Path]
     files = {path.relative_to(bundle).as_posix(): path for part in PARTS for path in _files_of(bundle / part)}
     if with_weights:
         _require(bundle / "models" / WEIGHTS[0], "trained weights, which training writes")
+        _require_own_export(bundle / "models" / EXPORTED, bundle / "models" / WEIGHTS[0])
         files |= {f"models/{name}": bundle / "models" / name for name in WEIGHTS if (bundle / "models" / name).exists()}
     code = (path for path in _files_of(CODE) if path.suffix == ".py")
     files |= {f"{CODE.name}/{path.relative_to(CODE).as_posix()}": path for path in code}
@@ -109,6 +113,13 @@ def _files_of(path: Path) -> Iterator[Path]:
     for child in sorted(path.iterdir()):
         if not child.name.startswith(".") and child.name != "__pycache__":
             yield from _files_of(child)
+
+
+def _require_own_export(exported: Path, weights: Path) -> None:
+    """Refuse an exported network that does not hold the hash of the weights, which stands there as text."""
+    if exported.is_file() and file_sha256(weights).encode() not in exported.read_bytes():
+        expected = f"one of {weights.name} (python scripts/export_backend.py BUNDLE writes it), or none"
+        raise RefusedError.of("stale_export", exported.name, expected=expected, got="one of other weights")
 
 
 def _require(path: Path, what: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import BRATS, CT, ROOT
 
+from custom_transforms.file_hash import file_sha256
 from custom_transforms.manifest import differences, parse_manifest
 from custom_transforms.packed_bundle import files_to_pack, pack_bundle, zip_bundle
 from custom_transforms.refusal import RefusedError
@@ -69,6 +70,15 @@ def test_bundle_without_weights_with_a_link_or_packed_before_is_refused(used: Pa
     with pytest.raises(RefusedError, match="missing_file: model.pt"):
         pack_bundle(used, tmp_path / "packed")
     assert not (tmp_path / "packed").exists()
+
+
+def test_exported_network_travels_if_it_is_of_these_weights(used: Path) -> None:
+    exported = used / "models/model.onnx"
+    exported.write_bytes(b"..." + file_sha256(used / "models/model.pt").encode() + b"...")
+    assert "models/model.onnx" in files_to_pack(used)
+    (used / "models/model.pt").write_bytes(b"trained again")
+    with pytest.raises(RefusedError, match="stale_export: model.onnx"):
+        files_to_pack(used)
 
 
 def run(bundle: Path, run_id: str, *configs: str, **options: object) -> None:

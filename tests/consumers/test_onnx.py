@@ -21,8 +21,9 @@ ANY_SIZE = "{'input_names':['image'],'dynamic_axes':{'image':{0:'slices',2:'rows
     ids=["brats", "ct"],
 )
 def test_exported_network_gives_the_same_numbers(
-    bundle: Path, knob: str, sizes: list[int], channels: int, tmp_path: Path
+    bundle: Path, knob: str, sizes: list[int], channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     config = bundle / "configs" / "inference.json"
