@@ -10,6 +10,8 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 
+from custom_transforms.kept_memory import kept_memory
+
 
 class CpuBfloat16Inferer(Inferer):
     """Run another inferer under bfloat16 autocast where the CPU computes bfloat16 natively, else as it is.
@@ -33,7 +35,7 @@ class CpuBfloat16Inferer(Inferer):
     ) -> torch.Tensor:
         """Return the network's output for `inputs`, float32, without metadata."""
         inputs = convert_to_tensor(inputs, track_meta=False)
-        with cpu_bfloat16(self.enabled, inputs) as lower:
+        with kept_memory(), cpu_bfloat16(self.enabled, inputs) as lower:
             output = cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs))
         return output.float() if lower else output
 

@@ -74,7 +74,7 @@ class PatientPoolingInferer(Inferer):
         top_k: see `pool_slices`.
         slices_per_chunk: slices at a time; a few keep a CPU's caches warm and memory low. None runs all at once.
         scan_bfloat16: run all slices in bfloat16, where a CPU computes it; the gradient stays what it was. A slice can
-            carry whose logit is below the highest by no more than the rounding, some 2**-8 of it.
+            carry whose logit is below the highest by no more than bfloat16's error through the network.
 
     Raises:
         ValueError: `top_k` below 1; when called, what `pool_slices` refuses.

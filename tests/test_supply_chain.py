@@ -38,6 +38,7 @@ ALLOWED = {
     ("custom_transforms/atomic_file.py", "socket"): "the machine's name, so that leftovers have an owner",
     ("custom_transforms/dicom/dicomweb.py", "urllib"): "the image store that the user names; no config imports it",
     ("custom_transforms/identifying.py", "zipfile"): "lists names; unpacks nothing",
+    ("custom_transforms/kept_memory.py", "ctypes"): "tells glibc, which is loaded, when to give memory back",
     ("custom_transforms/machine.py", "importlib.util"): "looks whether an optional package is there; imports nothing",
     ("custom_transforms/manifest_signature.py", "subprocess"): "ssh-keygen, with a list of arguments",
     ("custom_transforms/newest_checkpoint.py", "zipfile"): "checks the sums of our own checkpoints; unpacks nothing",

@@ -34,7 +34,6 @@ def jobs(folder: Path, threads: int) -> Iterator[Job]:
     for stage, epochs in STAGES.items():
         yield ct.step_job(f"training step, stage {stage}", epochs=epochs)
     yield ct.loader_job("training, stage 1, from its loader")
-    yield mri.step_job("U-Net training step, batch 16, compiled", compile=True)
 
 
 def inference_job(bundle: Path) -> Job:

@@ -41,13 +41,13 @@ class Training:
         self.options["train::dataset::data"] = patients * COUNTED_AGAIN
         self.batch: Batch = next(iter(self._parser().get_parsed_content("train::dataloader")))
 
-    def step_job(self, name: str, *, epochs: int = 0, **knobs: object) -> Job:
-        """Take steps in float32 and as the config has it, from one batch, after so many epochs; `knobs` are ours."""
+    def step_job(self, name: str, *, epochs: int = 0) -> Job:
+        """Take steps in float32 and as the config has it, from one batch, after so many epochs."""
         batches = [self.batch] * STEPS
         return Job(
             f"{name}, {STEPS} steps, GPU",
             partial(_first_loss, self._trainer(amp=False), batches, epochs),
-            partial(_first_loss, self._trainer(amp=True, **knobs), batches, epochs),
+            partial(_first_loss, self._trainer(amp=True), batches, epochs),
             equal=lambda expected, found: abs(expected - found) <= 0.02 * abs(expected),
             tolerance="2 % of the first loss: half precision",
             runs=2,
@@ -67,10 +67,10 @@ class Training:
             to_reach=0.8,
         )
 
-    def _parser(self, **knobs: object) -> ConfigParser:
+    def _parser(self) -> ConfigParser:
         parser = ConfigParser()
         parser.read_config(self.file)
-        for name, setting in {**self.options, **knobs}.items():
+        for name, setting in self.options.items():
             parser[name] = setting
         handlers = parser["train::handlers"]
         parser["train::handlers"] = [
@@ -78,8 +78,8 @@ class Training:
         ]
         return parser
 
-    def _trainer(self, *, amp: bool, **knobs: object) -> SupervisedTrainer:
-        parser = self._parser(**knobs)
+    def _trainer(self, *, amp: bool) -> SupervisedTrainer:
+        parser = self._parser()
         parser["train::trainer::amp"] = amp
         torch.manual_seed(0)
         return parser.get_parsed_content("train::trainer")
@@ -88,6 +88,7 @@ class Training:
 def _first_loss(trainer: SupervisedTrainer, batches: Collection[Batch], epochs: int) -> float:
     """Train one epoch, after so many that are taken as done, and give its first loss."""
     losses: list[torch.Tensor] = []
+    torch.manual_seed(0)  # the same dropout
     trainer.data_loader = batches
     state = trainer.state
     state.epoch, state.max_epochs, state.iteration, state.epoch_length = epochs, epochs + 1, 0, len(batches)
