@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,15 +149,16 @@ class FrozenActivationsHandler:
         """Remove all activations, on the first rank."""
         self.present = None  # a trainer that is started again needs them again
         if self.folder is not None and idist.get_rank() == 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _discard_all(self.folder)
+            with suppress(OSError):  # it holds something else, or was never made
+                self.folder.rmdir()
 
     def _compute(self, network: SliceClassifier, parts: int, folder: Path) -> None:
         wanted = FrozenActivations(self.copies, network, parts, folder, slices_per_chunk=self.slices_per_chunk)
         self.copies.folders = [wanted.folder(index) for index in range(len(wanted))]
         if idist.get_rank() == 0:
             remove_leftovers(folder)
-            for old in {*folder.glob("[!.]*")} - {*self.copies.folders}:
-                discard(old)
+            _discard_all(folder, but=self.copies.folders)
         require_room([wanted])
         wanted.prepare(num_workers=self.num_workers, description=f"activations before {[*PARTS, ('fc',)][parts][0]}")
 
@@ -173,6 +174,13 @@ class _Images(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.copies.copy(*divmod(index, self.copies.copies))
+
+
+def _discard_all(folder: Path, but: Collection[Path] = ()) -> None:
+    """Remove activations, and nothing else that lies there: somebody may name a folder that has other things in it."""
+    for old in folder.glob("[0-9a-f]" * 32):
+        if old not in but and (old / f"{ARRAYS[0]}.npy").is_file():
+            discard(old)
 
 
 def _first(network: SliceClassifier, parts: int) -> list[tuple[str, Tensor]]:

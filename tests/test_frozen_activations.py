@@ -159,6 +159,20 @@ def test_what_is_there_stays_and_what_is_damaged_or_old_is_computed(
     assert all(folder.is_dir() for folder in copies.folders)
 
 
+def test_what_else_lies_in_the_folder_is_never_removed(started: tuple[Any, Any, Any]) -> None:
+    handler, _, copies = started
+    folder = copies.folders[0].parent
+    others = [folder / "data.csv", folder / "heads" / "a.dcm", folder / ("0" * 32) / "image.npy"]
+    for other in others:
+        other.parent.mkdir(exist_ok=True)
+        other.write_bytes(b"somebody's own")
+    handler.present = None
+    handler(EPOCH_2)
+    handler.remove()
+    assert all(other.is_file() for other in others)
+    assert not any(activations.exists() for activations in copies.folders)
+
+
 def test_disk_without_room_is_refused_before_it_is_full(
     started: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

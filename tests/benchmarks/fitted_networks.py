@@ -23,13 +23,13 @@ Fitted = tuple[nn.Module, torch.Tensor, torch.Tensor]
 
 
 def fit_classifier() -> Fitted:
-    """Give the classifier, 40 slices `(40, 1, 256, 256)` of heads that it was not fitted to, and which have lesions."""
+    """Give the classifier, 40 slices `(40, 1, 256, 256)` of heads that it was not fitted to, and the head of each."""
     network = _network("ct_metastasis_classifier")
-    seen, with_lesion = _heads(range(1, 7))
-    new, truth = _heads(range(7, 13))
+    seen, with_lesion, _ = _heads(range(1, 7))
+    new, _, heads = _heads(range(7, 13))
     _calibrate(network, seen)
     _fit(network, network.fc[3], seen, with_lesion[:, None])  # type: ignore[index]
-    return network, new[:SLICES], truth[:SLICES]
+    return network, new[:SLICES], heads[:SLICES]
 
 
 def fit_segmenter() -> Fitted:
@@ -51,9 +51,9 @@ def _network(bundle: str) -> nn.Module:
     return network
 
 
-def _heads(numbers: range) -> tuple[torch.Tensor, torch.Tensor]:
-    """Window and z-score every third slice with brain, as the bundle's steps do."""
-    slices, labels = [], []
+def _heads(numbers: range) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Window and z-score every third slice with brain, as the bundle's steps do; tell of each its lesion and head."""
+    slices, labels, heads = [], [], []
     for number in numbers:
         head = make_head(number)
         shown = np.where(head.brain, np.clip(head.hu / 80.0, 0, 1), 0).astype(np.float32)
@@ -61,7 +61,8 @@ def _heads(numbers: range) -> tuple[torch.Tensor, torch.Tensor]:
             if brain.sum() > 4000:
                 slices.append(torch.from_numpy(np.where(brain, (one - one[brain].mean()) / one[brain].std(), 0))[None])
                 labels.append(bool(lesion.any()))
-    return torch.stack(slices).float(), torch.tensor(labels)
+                heads.append(number)
+    return torch.stack(slices).float(), torch.tensor(labels), torch.tensor(heads)
 
 
 def _patient(number: int, shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor]:
