@@ -10,7 +10,7 @@ from small_weights import State, as_radimagenet, as_torchvision, backbone_of, ma
 from torch import Tensor
 
 from custom_transforms.refusal import RefusedError
-from custom_transforms.slice_classifier import SliceClassifier
+from custom_transforms.slice_classifier import PARTS, SliceClassifier
 from custom_transforms.weight_families import fit_weights, recognise_weights
 
 
@@ -42,7 +42,7 @@ def test_family_is_recognised_and_gives_the_same_features(family: str, convert: 
     source, target = make_network(1), make_network(2)
     assert load(target, convert(backbone_of(source))) == family
     x = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(target._feature_map(x), source._feature_map(x))
+    torch.testing.assert_close(target.activations(x, len(PARTS)), source.activations(x, len(PARTS)))
     assert torch.equal(target.fc[0].weight, make_network(2).fc[0].weight)
 
 
