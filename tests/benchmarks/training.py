@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from conftest import CT
+from monai.bundle import ConfigParser
 from torch import nn
 
 from benchmarks.job import Job
@@ -21,7 +23,6 @@ from custom_transforms.augmented_copies import AugmentedCopies
 from custom_transforms.curriculum import parameter_groups
 from custom_transforms.frozen_activations import FrozenActivationsHandler
 from custom_transforms.patient_bag import BagsDataset, collate_bags
-from custom_transforms.patient_pooling import PatientPoolingInferer
 from custom_transforms.slice_classifier import SliceClassifier
 
 SLICES, SIZE = 40, 256
@@ -85,12 +86,15 @@ def jobs(folder: Path, threads: int) -> Iterator[Job]:
 
 
 class PatientStep:
-    """A step by the bundle's own data set, inferer and optimizer, which reads the patient's file each time."""
+    """A step by the bundle's own data set and optimizer, and the inferer of its config; it reads the patient's file."""
 
     def __init__(self, network: SliceClassifier, study: Path, place: Path | None, lower: bool) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(parameter_groups(network, RATES), fused=True)
-        self.inferer = PatientPoolingInferer(scan_bfloat16=lower)
+        parser = ConfigParser()
+        parser.read_config(CT / "configs" / "train.json")
+        parser.update({"device": "cpu", "train::inferer::inferer::scan_bfloat16": lower})
+        self.inferer = parser.get_parsed_content("train::inferer")
         item = {"case": "one", "image": str(study), "label": 1}
         self.copies = AugmentedCopies(
             BagsDataset([item], make_bag, study.parent / "bags", bag_transform=dict), copies=1
