@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ class Peaks:
     """The most memory that a command took, in MB (10^6 bytes).
 
     Args:
-        largest_mb: resident memory of its largest process, as `wait4` tells it of it and of what it waited for.
+        largest_mb: the most that its largest process ever had resident, of which Linux keeps account (`VmHWM`); what
+            `wait4` tells begins with the size of the process that started it.
         together_mb: of all of its processes at one time, what they share counted once (the sum of their PSS, looked at
             some times a second, so that a shorter peak is missed); 0 where the system does not tell.
     """
@@ -40,22 +40,23 @@ def run_measured(command: Sequence[object], *, cwd: Path) -> Peaks:
     """
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen([*map(str, command)], cwd=cwd, stdout=log, stderr=log)
-        over, together_kb = Event(), [0]
-        watcher = Thread(target=_watch, args=(process.pid, over, together_kb))
+        over, largest_kb, together_kb = Event(), [0], [0]
+        watcher = Thread(target=_watch, args=(process.pid, over, largest_kb, together_kb))
         watcher.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        process.wait()
         over.set()
         watcher.join()
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             log.seek(0)
             raise RuntimeError(f"{command}: exit status {process.returncode}\n{log.read()[-END_OF_LOG:]}")
-    return Peaks(usage.ru_maxrss * 1024 / 1e6, together_kb[0] * 1024 / 1e6)
+    return Peaks(largest_kb[0] * 1024 / 1e6, together_kb[0] * 1024 / 1e6)
 
 
-def _watch(process: int, over: Event, together_kb: list[int]) -> None:
+def _watch(process: int, over: Event, largest_kb: list[int], together_kb: list[int]) -> None:
     while not over.wait(1 / LOOKS_A_SECOND):
-        together_kb[0] = max(together_kb[0], sum(map(_shared_once_kb, _tree(process))))
+        tree = _tree(process)
+        largest_kb[0] = max(largest_kb[0], *(_kilobytes(one, "status", "VmHWM:") for one in tree))
+        together_kb[0] = max(together_kb[0], sum(_kilobytes(one, "smaps_rollup", "Pss:") for one in tree))
 
 
 def _tree(root: int) -> list[int]:
@@ -67,9 +68,9 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _shared_once_kb(process: int) -> int:
-    lines = _text(Path(f"/proc/{process}/smaps_rollup")).splitlines()
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+def _kilobytes(process: int, table: str, name: str) -> int:
+    lines = _text(Path(f"/proc/{process}/{table}")).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def _text(file: Path) -> str:
