@@ -64,15 +64,14 @@ def jobs(folder: Path, threads: int) -> Iterator[Job]:
     (folder / "study").touch()
     start, bag = start_network(), make_bag({})["image"]
     for stage, learning in enumerate(STAGES):
-        network = _learning(start, learning)
-        optimizer = torch.optim.Adam(parameter_groups(network, RATES))
-        baseline = partial(plain_patient_step, network, optimizer, bag, torch.tensor(1.0))
         for way in WAYS:
+            network = _learning(start, learning)  # anew for each: its steps move it
+            optimizer = torch.optim.Adam(parameter_groups(network, RATES))
             place = folder / f"{stage}{way.lower}" if way.kept else None
             step, counted = (PatientStep(_learning(start, learning), folder / "study", place, way.lower) for _ in "12")
             yield Job(
                 name=", ".join(["training step", f"stage {stage + 1}", *way.words]),
-                baseline=baseline,
+                baseline=partial(plain_patient_step, network, optimizer, bag, torch.tensor(1.0)),
                 ours=step,
                 equal=lambda expected, found, near=NEAR[stage]: distance(expected, found) <= near,
                 tolerance=f"clipped gradients of norm 1 differ by up to {NEAR[stage]}: some of float32's own errors",

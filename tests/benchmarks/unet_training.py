@@ -26,16 +26,15 @@ def unet_jobs() -> Iterator[Job]:
     torch.manual_seed(0)
     start = AttentionUnet(2, 4, 1, channels=(32, 64, 128, 256, 512), strides=(2, 2, 2, 2), dropout=0.0)
     images, masks = batch()
-    plain = deepcopy(start)
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=3e-4, weight_decay=1e-4)
-    baseline = partial(plain_slice_step, plain, optimizer, images, masks)
     for lower in (False, True):
+        plain = deepcopy(start)  # anew for each: its steps move it
+        optimizer = torch.optim.AdamW(plain.parameters(), lr=3e-4, weight_decay=1e-4)
         precision = "bfloat16" if lower else "float32"
         near = f"gradients, as clipped, differ by up to {NEAR}: some times float32's own error"
         alike = f"cosine of the two gradients at least {ALIKE}: bfloat16 has 8 bits, the angle is what a step is led by"
         yield Job(
             name=f"U-Net training step, batch 4, {precision}",
-            baseline=baseline,
+            baseline=partial(plain_slice_step, plain, optimizer, images, masks),
             ours=SliceStep(start, images, masks, lower=lower),
             equal=(lambda expected, found: cosine(expected, found) >= ALIKE)
             if lower
