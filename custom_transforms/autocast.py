@@ -12,6 +12,8 @@ from monai.utils import convert_to_tensor
 
 from custom_transforms.kept_memory import kept_memory
 
+MANY = 1 << 20  # numbers: 16 slices of 256x256
+
 
 class CpuBfloat16Inferer(Inferer):
     """Run another inferer under bfloat16 autocast where the CPU computes bfloat16 natively, else as it is.
@@ -35,9 +37,14 @@ class CpuBfloat16Inferer(Inferer):
     ) -> torch.Tensor:
         """Return the network's output for `inputs`, float32, without metadata."""
         inputs = convert_to_tensor(inputs, track_meta=False)
-        with kept_memory(), cpu_bfloat16(self.enabled, inputs) as lower:
+        with kept_memory(_fills_memory(inputs)), cpu_bfloat16(self.enabled, inputs) as lower:
             output = cast(torch.Tensor, self.inferer(inputs, network, *args, **kwargs))
         return output.float() if lower else output
+
+
+def _fills_memory(inputs: torch.Tensor) -> bool:
+    """Tell whether it takes longer to run a network over them than to give memory back, some 10 ms."""
+    return inputs.device.type == "cpu" and inputs.numel() >= MANY
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def resident_bytes() -> int:
 
 def test_numbers_are_the_same_with_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
-    network, slices = torch.nn.Conv2d(1, 8, 3), torch.randn(4, 1, 64, 64, generator=generator)
+    network, slices = torch.nn.Conv2d(1, 8, 3), torch.randn(4, 1, 512, 512, generator=generator)
     inferer = CpuBfloat16Inferer(lambda inputs, network: network(inputs), enabled=False)
     kept = inferer(slices, network)
     monkeypatch.setattr(module, "_glibc", lambda: None)
@@ -46,5 +46,10 @@ def test_an_error_in_the_block_passes_and_memory_goes_back() -> None:
 
     before = resident_bytes()
     with pytest.raises(ValueError, match="from inside"):
-        CpuBfloat16Inferer(fail, enabled=False)(torch.zeros(1), fail)
+        CpuBfloat16Inferer(fail, enabled=False)(torch.zeros(MIB), fail)
     assert resident_bytes() - before < 16 * MIB
+
+
+def test_what_is_small_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_glibc", lambda: pytest.fail("expected nothing to be told"))
+    assert CpuBfloat16Inferer(lambda inputs, network: inputs + 1, enabled=False)(torch.zeros(1), None) == 1
