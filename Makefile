@@ -83,7 +83,6 @@ consumers: $(READY) $(DEPLOY)/.ready $(MONAILABEL)/.ready $(NVFLARE)/.ready
 	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(MONAILABEL)/bin:$$PATH" $(SUITE)  # with its numpy 1.26 and pydicom 2.4
 
 bench: $(READY)
-	$(VENV)/bin/pip install --editable '.[bench]'
 	$(RUN) PYTHONPATH=tests python -m benchmarks --output build
 
 clean:

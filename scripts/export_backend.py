@@ -54,7 +54,7 @@ def main() -> int:
         config = read_config(given.bundle.resolve(strict=True), given.overlay, knobs)
         weights, path = (Path(config.get_parsed_content(name)) for name in ("checkpoint", "exported"))
         deviations = export_network(config.get_parsed_content("network_def"), weights, path)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print("export_backend:", *str(error).split(), file=sys.stderr)
         return 3
     print(path)
