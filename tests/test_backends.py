@@ -225,7 +225,8 @@ print(sorted({{"onnx", "onnxruntime", "openvino", "onnxscript"}} & set(sys.modul
 QUIET = """
 import sys
 reached = []
-sys.addaudithook(lambda event, given: reached.append(event) if event.startswith(("socket", "http", "urllib")) else None)
+OUTWARD = ("socket.connect", "socket.getaddrinfo", "socket.send", "http", "urllib")  # urllib3 only binds, to try IPv6
+sys.addaudithook(lambda event, given: reached.append(event) if event.startswith(OUTWARD) else None)
 from pathlib import Path
 import torch
 from custom_transforms.exported_network import open_exported
