@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,11 +12,10 @@ import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 
-from custom_transforms.atomic_file import whole_file
+from custom_transforms.evidence.evidence_files import write_json, write_patients
 from custom_transforms.evidence.intervals import Estimate, patient_interval
 from custom_transforms.operating_point import read_operating_point
 from custom_transforms.patient_metrics import Row
-from custom_transforms.patient_report import finite
 from custom_transforms.patient_scores import OF_DECISIONS, OF_PROBS, PatientScores
 
 
@@ -36,11 +33,11 @@ def summarise_scores(rows: Sequence[Row], threshold: float) -> dict[str, Estimat
 
 
 class ClassifierReportHandler:
-    """Write `patients.csv` and `metrics.json` when an evaluator has finished.
+    """Write `patients.csv`, `row_ids.csv` and `metrics.json` when an evaluator has finished.
 
     Args:
         metric: the rows' source.
-        output_dir: folder of the two files.
+        output_dir: folder of the files.
         operating_point: file with the threshold.
         weights: file of the network that the threshold must belong to.
         settings: pooling and preprocessing that it must belong to; see `OperatingPoint`.
@@ -81,21 +78,18 @@ class ClassifierReportHandler:
         self.point = read_operating_point(self.operating_point, self.weights, self.settings)
 
     def __call__(self, engine: Engine) -> None:
-        """Write both files, on the first rank."""
+        """Write the files, on the first rank."""
         rows = self.metric.rows
         if idist.get_rank() != 0 or not rows:
             return
         named = [{**row, "decision": _decision(row["prob"], self.point.threshold)} for row in rows]
-        with whole_file(self.output_dir / "patients.csv") as file, file.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, named[0])
-            writer.writeheader()
-            writer.writerows(named)
+        write_patients(self.output_dir, named, self.fold)
         summary: dict[str, Any] = {"note": self.note} if self.note else {}
-        summary |= {"fold": self.fold, "patients": len(rows), "positives": sum(row["label"] for row in rows)}
-        summary |= summarise_scores(rows, self.point.threshold)
+        summary |= {"task": "classification", "fold": self.fold, "patients": len(rows)}
+        summary["positives"] = sum(row["label"] for row in rows)
+        summary["metrics"] = summarise_scores(rows, self.point.threshold)
         summary["operating_point"] = asdict(self.point)
-        with whole_file(self.output_dir / "metrics.json") as file:
-            file.write_text(json.dumps(finite(summary), indent=1) + "\n")
+        write_json(self.output_dir / "metrics.json", summary)
         logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
-from custom_transforms.atomic_file import whole_file
+from custom_transforms.evidence.evidence_files import write_json, write_patients
 from custom_transforms.evidence.intervals import Estimate, patient_interval
 from custom_transforms.patient_metrics import PatientMetrics, Row
 from custom_transforms.threshold_baseline import ThresholdBaseline
@@ -66,11 +64,12 @@ def summarise(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 class PatientReportHandler:
-    """Write `patients.csv` and `metrics.json` when an evaluator has finished.
+    """Write `patients.csv`, `row_ids.csv` and `metrics.json` when an evaluator has finished.
 
     Args:
         metric: the rows' source.
-        output_dir: folder of the two files.
+        output_dir: folder of the files.
+        fold: part of the data list that was measured.
         baseline: a floor that is put beside the result.
         note: what the reader must know of the data, such as that they are synthetic; stands first in the file.
     """
@@ -80,11 +79,13 @@ class PatientReportHandler:
         metric: PatientMetrics,
         output_dir: str | Path,
         *,
+        fold: str,
         baseline: ThresholdBaseline | None = None,
         note: str = "",
     ) -> None:
         self.metric = metric
         self.output_dir = Path(output_dir)
+        self.fold = fold
         self.baseline = baseline
         self.note = note
 
@@ -93,39 +94,24 @@ class PatientReportHandler:
         engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Write both files, on the first rank."""
+        """Write the files, on the first rank."""
         if idist.get_rank() == 0 and self.metric.rows:
-            self._write_rows()
-            self._write_summary()
+            write_patients(self.output_dir, self.metric.rows, self.fold)
+            write_json(self.output_dir / "metrics.json", self._summary())
             logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
 
-    def _write_rows(self) -> None:
-        with whole_file(self.output_dir / "patients.csv") as file, file.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, self.metric.rows[0])
-            writer.writeheader()
-            writer.writerows(self.metric.rows)
-
-    def _write_summary(self) -> None:
+    def _summary(self) -> dict[str, Any]:
         rows = self.metric.rows
         regions = {name: [row for row in rows if row["region"] == name] for name in self.metric.regions}
         by_case: dict[str, list[float]] = {}
         for row in rows:
             by_case.setdefault(row["case"], []).append(row["dice"])
         summary: dict[str, Any] = {"note": self.note} if self.note else {}
-        summary["patients"] = len(by_case)
-        summary["mean_dice"] = patient_interval([[np.mean(values) for values in by_case.values()]], np.mean)
+        summary |= {"task": "segmentation", "fold": self.fold, "patients": len(by_case)}
+        mean_dice = patient_interval([[np.mean(values) for values in by_case.values()]], np.mean)
+        summary["metrics"] = {"mean_dice": mean_dice}
         summary["regions"] = {name: summarise(part) for name, part in regions.items()}
         if self.baseline is not None:
             mean = float(np.mean([best["dice"] for best in self.baseline.best]))
             summary["best_single_threshold"] = {"mean_dice": mean, "regions": self.baseline.best}
-        with whole_file(self.output_dir / "metrics.json") as file:
-            file.write_text(json.dumps(finite(summary), indent=1) + "\n")
-
-
-def finite(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON does not have, by null, in containers too."""
-    if isinstance(value, dict):
-        return {key: finite(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [finite(part) for part in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        return summary

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.blob_baseline import best_blob, largest_blobs
 from custom_transforms.classification import auc
+from custom_transforms.evidence.evidence_files import read_cases
 from custom_transforms.evidence.intervals import patient_interval
 from custom_transforms.patient_bag import BagsDataset
 
@@ -37,7 +38,8 @@ def test_bags(arguments: argparse.Namespace) -> BagsDataset:
 
 def compare(arguments: argparse.Namespace) -> dict[str, object]:
     with (arguments.evaluation / "patients.csv").open(newline="") as file:
-        prob = {row["case"]: float(row["prob"]) for row in csv.DictReader(file)}
+        cases = read_cases(arguments.evaluation)
+        prob = {cases[row["row"]]: float(row["prob"]) for row in csv.DictReader(file)}
     bags = test_bags(arguments)
     items = [bags[index] for index in tqdm(range(len(bags)), desc="looking for blobs", unit="patient")]
     if {item["case"] for item in items} != prob.keys():
@@ -71,7 +73,7 @@ def main() -> None:
     with whole_file(arguments.evaluation / "blob.json") as file:
         file.write_text(json.dumps(found, indent=1) + "\n")
     for name in ("network_auc", "blob_auc", "difference"):
-        print(f"{name:12} {found[name]['value']:.3f}  {found[name]['low']:.3f} to {found[name]['high']:.3f}")
+        print(f"{name:12} {found[name]['value']:.3f}  {found[name]['ci_low']:.3f} to {found[name]['ci_high']:.3f}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ PLACES = {
     "predictions": "predictions/predictions.csv",
     "metrics": "eval/metrics.json",
     "by patient": "eval/patients.csv",
+    "row ids": "eval/row_ids.csv",
     "by slice": "eval/slices.csv",
     "pictures": "eval/overlays",
     "curves": "eval/curves.png",
@@ -27,19 +28,18 @@ MEASURES = ("auc", "average_precision", "f1", "sensitivity", "specificity")
 
 
 def interval(estimate: dict[str, Any]) -> str:
-    if estimate["low"] is None:
+    if estimate["ci_low"] is None:
         return "too few patients"
-    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"
+    return f"{estimate['ci_low']:.3f} to {estimate['ci_high']:.3f}"
 
 
 def show_segmenter(summary: dict[str, Any]) -> None:
     baseline = summary["best_single_threshold"]
-    rows = [("mean", summary["mean_dice"], baseline["mean_dice"])]
+    rows = [("mean", summary["metrics"]["mean_dice"], baseline["mean_dice"])]
     floors = {floor["region"]: floor["dice"] for floor in baseline["regions"]}
     rows += [(name, found["mean_dice"], floors[name]) for name, found in summary["regions"].items()]
     title = f"{summary.get('note', '')} Mean Dice of patients not used for training: {summary['patients']}"
-    print("\n" + title.strip())
-    print("region        Dice   95 % interval     best single threshold")
+    print(f"\n{title.strip()}\nregion        Dice   95 % interval     best single threshold")
     for name, dice, floor in rows:
         print(f"{name:13} {dice['value']:.3f}  {interval(dice):17} {floor:.3f}")
 
@@ -48,8 +48,8 @@ def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
     count = f"{summary['patients']}, {summary['positives']} with metastases"
     print("\n" + f"{summary.get('note', '')} Patients not used for training: {count}".strip())
     for name in MEASURES:
-        value = summary[name]["value"]
-        print(f"{name:18} {'    -' if value is None else f'{value:.3f}'}  {interval(summary[name])}")
+        value = (estimate := summary["metrics"][name])["value"]
+        print(f"{name:18} {'    -' if value is None else f'{value:.3f}'}  {interval(estimate)}")
     print("\ncase                 probability  decision  slices used, dropped  carried by slices")
     with predictions.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -63,10 +63,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    if not (folder / "eval" / "metrics.json").is_file():
+    if not (path := folder / "eval" / "metrics.json").is_file():
         parser.exit(2, f"show_results: expected eval/metrics.json in {folder}, got none\n")
-    summary = json.loads((folder / "eval" / "metrics.json").read_text())
-    if "auc" in summary:
+    summary = json.loads(path.read_text())
+    if summary["task"] == "classification":
         show_classifier(summary, folder / PLACES["predictions"])
     else:
         show_segmenter(summary)

@@ -21,10 +21,11 @@ def show(folder: Path) -> None:
     summary = json.loads((folder / "curriculum" / "eval" / "metrics.json").read_text())
     blob = json.loads((folder / "curriculum" / "eval" / "blob.json").read_text())
     print(f"\n{summary['note']} {summary['patients']} heads not seen in training, {summary['positives']} positive.")
-    estimates = [(name, summary[name]) for name in ("auc", "average_precision", "f1", "sensitivity", "specificity")]
+    names = ("auc", "average_precision", "f1", "sensitivity", "specificity")
+    estimates = [(name, summary["metrics"][name]) for name in names]
     estimates += [("AUC of the largest bright blob", blob["blob_auc"]), ("AUC, network less blob", blob["difference"])]
     for name, estimate in estimates:
-        print(f"{name:31} {estimate['value']:6.3f}  {estimate['low']:.3f} to {estimate['high']:.3f}")
+        print(f"{name:31} {estimate['value']:6.3f}  {estimate['ci_low']:.3f} to {estimate['ci_high']:.3f}")
     print("\ncheckpoint    epoch  stage  validation AUC")
     for row in read_rows(folder / "curriculum" / "models" / "milestones" / "checkpoint_summary.csv"):
         print(f"{row['file']:13} {row['epoch']:>5}  {row['stage']:>5}  {float(row['auc']):.3f}")

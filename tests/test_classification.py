@@ -59,7 +59,7 @@ def test_summary_has_an_interval_for_every_measure() -> None:
     summary = summarise_scores(rows, 0.35)
     assert list(summary) == ["auc", "average_precision", "f1", "sensitivity", "specificity"]
     for estimate in summary.values():
-        assert estimate["low"] is not None
-        assert estimate["high"] is not None
-        assert estimate["low"] < estimate["value"] <= estimate["high"]
-        assert estimate["patients"] == 8
+        assert estimate["ci_low"] is not None
+        assert estimate["ci_high"] is not None
+        assert estimate["ci_low"] < estimate["value"] <= estimate["ci_high"]
+        assert estimate["n"] == 8

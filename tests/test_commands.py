@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from custom_transforms.evidence.evidence_files import write_patients
+
 
 def run(script: str, *words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts" / script), *map(str, words)]
@@ -26,10 +28,11 @@ def test_time_is_estimated_from_names_and_one_case(phantoms: Path) -> None:
 
 
 def test_results_are_shown_with_interval_and_floor(tmp_path: Path) -> None:
-    dice = {"value": 0.8, "low": 0.7, "high": 0.9, "patients": 8}
-    few = {"value": 0.6, "low": None, "high": None, "patients": 2}
+    dice = {"value": 0.8, "ci_low": 0.7, "ci_high": 0.9, "n": 8}
+    few = {"value": 0.6, "ci_low": None, "ci_high": None, "n": 2}
     floor = {"mean_dice": 0.4, "regions": [{"region": "WT", "dice": 0.5}]}
-    summary = {"note": "Synthetic.", "patients": 8, "mean_dice": dice, "regions": {"WT": {"mean_dice": few}}}
+    summary = {"note": "Synthetic.", "task": "segmentation", "patients": 8, "metrics": {"mean_dice": dice}}
+    summary["regions"] = {"WT": {"mean_dice": few}}
     (tmp_path / "eval" / "overlays").mkdir(parents=True)
     (tmp_path / "eval" / "metrics.json").write_text(json.dumps({**summary, "best_single_threshold": floor}))
     lines = run("show_results.py", tmp_path).stdout.splitlines()
@@ -41,9 +44,9 @@ def test_results_are_shown_with_interval_and_floor(tmp_path: Path) -> None:
 
 def write_classifier_results(folder: Path) -> None:
     measures = ("auc", "average_precision", "f1", "sensitivity", "specificity")
-    estimates = {name: {"value": 0.8, "low": 0.6, "high": 0.9, "patients": 12} for name in measures}
+    estimates = {name: {"value": 0.8, "ci_low": 0.6, "ci_high": 0.9, "n": 12} for name in measures}
     (folder / "eval").mkdir(parents=True)
-    summary = {"note": "Synthetic.", "patients": 12, "positives": 5, **estimates}
+    summary = {"note": "Synthetic.", "task": "classification", "patients": 12, "positives": 5, "metrics": estimates}
     (folder / "eval" / "metrics.json").write_text(json.dumps(summary))
 
 
@@ -63,7 +66,7 @@ def test_results_of_a_classifier_are_shown_case_by_case(tmp_path: Path) -> None:
 
 def test_study_is_shown_with_baseline_checkpoints_and_shortcut(tmp_path: Path) -> None:
     write_classifier_results(tmp_path / "curriculum")
-    estimate = {"value": 0.2, "low": 0.1, "high": 0.3, "patients": 12}
+    estimate = {"value": 0.2, "ci_low": 0.1, "ci_high": 0.3, "n": 12}
     blob = {"network_auc": estimate, "blob_auc": estimate, "difference": estimate}
     (tmp_path / "curriculum" / "eval" / "blob.json").write_text(json.dumps(blob))
     milestones = tmp_path / "curriculum" / "models" / "milestones"
@@ -80,14 +83,14 @@ def test_study_is_shown_with_baseline_checkpoints_and_shortcut(tmp_path: Path) -
 
 
 def test_blobs_of_test_patients_are_compared_with_their_probabilities(heads: Path, tmp_path: Path) -> None:
-    rows = [f"{item['case']},{item['label']},{0.1 + 0.8 * item['label']}" for item in read_test_fold(heads)]
-    (tmp_path / "patients.csv").write_text("\n".join(["case,label,prob", *rows]) + "\n")
+    rows = [{**item, "prob": 0.1 + 0.8 * item["label"]} for item in read_test_fold(heads)]
+    write_patients(tmp_path, [{name: row[name] for name in ("case", "label", "prob")} for row in rows], "test")
     result = run("compare_with_blob.py", heads, "--evaluation", tmp_path, "--image-size", 64)
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "blob.json").read_text())
     assert found["network_auc"]["value"] == 1
     assert found["difference"]["value"] == pytest.approx(1 - found["blob_auc"]["value"])
-    (tmp_path / "patients.csv").write_text("case,label,prob\nstranger,1,0.5\n")
+    write_patients(tmp_path, [{"case": "stranger", "label": 1, "prob": 0.5}], "test")
     result = run("compare_with_blob.py", heads, "--evaluation", tmp_path, "--image-size", 64)
     assert (result.returncode, result.stderr.splitlines()[-1]) == (
         2, "compare_with_blob: expected the test patients of the data list in patients.csv, got others")  # fmt: skip

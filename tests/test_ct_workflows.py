@@ -21,6 +21,7 @@ from monai.utils import set_determinism
 from small_weights import checkpoint_hash
 
 from custom_transforms.ct_study import read_ct
+from custom_transforms.evidence.evidence_files import read_cases
 from data_lists.ct_list import build_ct_list
 from data_lists.data_list_file import write_data_list
 from data_lists.phantom_ct import is_positive, make_head
@@ -97,7 +98,7 @@ def test_evaluation_measures_each_test_patient_at_the_threshold_of_validation(
     assert summary["operating_point"] == point
     for row in rows:
         assert (row["decision"] == "positive") == (float(row["prob"]) >= point["threshold"])
-    assert {"auc", "average_precision", "f1", "sensitivity", "specificity"} <= set(summary)
+    assert {"auc", "average_precision", "f1", "sensitivity", "specificity"} <= set(summary["metrics"])
 
 
 def test_inference_gives_the_probabilities_of_evaluation(
@@ -106,7 +107,8 @@ def test_inference_gives_the_probabilities_of_evaluation(
     options = {key: value for key, value in trained.items() if key != "cache_dir"}
     options["checkpoint"] = Path(str(trained["models_dir"])) / "model.safetensors"  # the same numbers and threshold
     check(run_bundle("inference", "inference", bundle=CT, **options, output_dir=tmp_path))
-    measured = {row["case"]: row for row in read_rows(evaluated / "patients.csv")}
+    cases = read_cases(evaluated)
+    measured = {cases[row["row"]]: row for row in read_rows(evaluated / "patients.csv")}
     rows = {row["case"]: row for row in read_rows(tmp_path / "predictions.csv")}
     assert rows.keys() == measured.keys()
     for case, row in rows.items():

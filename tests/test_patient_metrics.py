@@ -12,7 +12,8 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from custom_transforms.evidence.intervals import patient_interval
+from custom_transforms.evidence.evidence_files import read_cases
+from custom_transforms.evidence.intervals import BOOTSTRAP, patient_interval
 from custom_transforms.patient_metrics import PatientMetrics, one_a_patient
 from custom_transforms.patient_report import PatientReportHandler, summarise
 from custom_transforms.threshold_baseline import THRESHOLDS, ThresholdBaseline, threshold_dice
@@ -76,17 +77,18 @@ def test_interval_leaves_out_resamples_for_which_the_value_is_undefined() -> Non
     rows = [{"tp": 0, "fp": 0, "fn": 0, "tn": 9, "dice": 1.0}] * 7 + [{"tp": 3, "fp": 1, "fn": 0, "tn": 5, "dice": 0.9}]
     rows = [{**row, **{f"small_{name}": row[name] for name in ("tp", "fp", "fn", "tn")}} for row in rows]
     estimate = summarise(rows)["pooled_small_tumour_dice"]
-    assert estimate == {"value": 6 / 7, "low": 6 / 7, "high": 6 / 7, "patients": 8}
+    assert estimate == {"value": 6 / 7, "ci_low": 6 / 7, "ci_high": 6 / 7, "n": 8, "method": BOOTSTRAP}
 
 
 def test_interval_widens_with_spread_and_needs_three_patients() -> None:
     narrow, wide = (patient_interval([np.array(dice)], np.mean) for dice in ([0.7, 0.71, 0.72], [0.4, 0.7, 1.0]))
-    assert wide["low"] < narrow["low"] < 0.71 < narrow["high"] < wide["high"]  # type: ignore[operator]
+    assert wide["ci_low"] < narrow["ci_low"] < 0.71 < narrow["ci_high"] < wide["ci_high"]  # type: ignore[operator]
     assert patient_interval([np.array([0.5, 0.6])], np.mean) == {
         "value": 0.55,
-        "low": None,
-        "high": None,
-        "patients": 2,
+        "ci_low": None,
+        "ci_high": None,
+        "n": 2,
+        "method": BOOTSTRAP,
     }
 
 
@@ -96,18 +98,21 @@ def test_report_holds_rows_and_summary(tmp_path: Path) -> None:
     for part in (metric, baseline):
         part.iteration_completed(engine)
         part.compute()
-    PatientReportHandler(metric, tmp_path, baseline=baseline, note="synthetic")(Engine(lambda *_: None))
+    PatientReportHandler(metric, tmp_path, fold="test", baseline=baseline, note="synthetic")(Engine(lambda *_: None))
     with (tmp_path / "patients.csv").open() as file:
         rows = list(csv.DictReader(file))
     summary = json.loads((tmp_path / "metrics.json").read_text())
-    assert [(row["case"], row["region"], float(row["dice"])) for row in rows][:3] == [
-        ("a", "TC", 1),
-        ("a", "WT", 1),
-        ("b", "TC", 0.5),
+    assert [(row["row"], row["region"], float(row["dice"])) for row in rows][:3] == [
+        ("test-0001", "TC", 1),
+        ("test-0001", "WT", 1),
+        ("test-0002", "TC", 0.5),
     ]
+    assert "case" not in rows[0]
+    assert read_cases(tmp_path) == {"test-0001": "a", "test-0002": "b", "test-0003": "c"}
     assert summary["note"] == "synthetic"
-    assert summary["mean_dice"]["value"] == pytest.approx(2.5 / 3)
-    assert summary["mean_dice"]["low"] <= summary["mean_dice"]["value"] <= summary["mean_dice"]["high"]
+    mean_dice = summary["metrics"]["mean_dice"]
+    assert mean_dice["value"] == pytest.approx(2.5 / 3)
+    assert mean_dice["ci_low"] <= mean_dice["value"] <= mean_dice["ci_high"]
     assert summary["best_single_threshold"]["mean_dice"] == pytest.approx(baseline.compute())
     assert "NaN" not in (tmp_path / "metrics.json").read_text()
 

@@ -20,6 +20,8 @@ from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 from small_weights import checkpoint_hash
 
+from custom_transforms.evidence.evidence_files import read_cases
+
 SMALL = {"channels": "[4,8,16,32,64]", "slice_size": "[48,48]", "num_workers": 0}
 
 
@@ -108,9 +110,9 @@ def test_evaluation_measures_each_test_patient(trained: dict[str, object], tmp_p
     assert all(0 <= float(row["dice"]) <= 1 and float(row["hd95_mm"]) >= 0 for row in rows)
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert summary["note"] == "synthetic"
-    assert summary["mean_dice"]["value"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
+    assert summary["metrics"]["mean_dice"]["value"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
     assert 0 < summary["best_single_threshold"]["mean_dice"] < 1
-    assert {file.stem for file in (tmp_path / "overlays").iterdir()} == {row["case"] for row in rows}
+    assert {file.stem for file in (tmp_path / "overlays").iterdir()} == set(read_cases(tmp_path).values())
 
 
 def test_inference_writes_the_mask_that_evaluation_measured(
@@ -119,7 +121,8 @@ def test_inference_writes_the_mask_that_evaluation_measured(
     check(run_bundle("inference", "inference", "regions", **{**trained, "output_dir": tmp_path / "masks"}))
     check(run_bundle("evaluating", "train", "regions", "evaluate", **{**trained, "output_dir": tmp_path}))
     with (tmp_path / "patients.csv").open() as file:
-        rows = {(row["case"], row["region"]): row for row in csv.DictReader(file)}
+        named = read_cases(tmp_path)
+        rows = {(named[row["row"]], row["region"]): row for row in csv.DictReader(file)}
     cases = {case for case, _ in rows}
     assert len(list((tmp_path / "masks").glob("*.nii.gz"))) == len(cases) == 2
     for case in cases:

@@ -10,14 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import DegenerateDataWarning, bootstrap
 
+BOOTSTRAP = "patient bootstrap"
+RESAMPLES = 2000
+
 
 class Estimate(TypedDict):
-    """A value with its 95 % interval; the interval is None below three patients."""
+    """A value with its 95 % interval; the interval is None where the method has too few patients for one.
+
+    `n` patients stand behind it; `method` is that of the interval.
+    """
 
     value: float
-    low: float | None
-    high: float | None
-    patients: int
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    method: str
 
 
 def patient_interval(
@@ -37,12 +44,12 @@ def patient_interval(
     patients = len(arrays[0])
     value = float(statistic(*arrays, axis=-1)) if patients else float("nan")
     if patients < 3:
-        return Estimate(value=value, low=None, high=None, patients=patients)
+        return Estimate(value=value, ci_low=None, ci_high=None, n=patients, method=BOOTSTRAP)
     with warnings.catch_warnings():  # equal patients give an interval of width 0, which is right
         warnings.simplefilter("ignore", DegenerateDataWarning)
         result = bootstrap(
-            arrays, statistic, paired=True, vectorized=True, n_resamples=2000, method="percentile", rng=seed
+            arrays, statistic, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=seed
         )
     # a resample may hold no patient that the statistic is defined for, as no small tumour
     low, high = (float(bound) for bound in np.nanpercentile(result.bootstrap_distribution, [2.5, 97.5]))
-    return Estimate(value=value, low=low, high=high, patients=patients)
+    return Estimate(value=value, ci_low=low, ci_high=high, n=patients, method=BOOTSTRAP)

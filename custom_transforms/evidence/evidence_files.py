@@ -1,0 +1,67 @@
+"""Files of an evaluation: a table of patients by row id, the key to the ids apart from it, and JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from custom_transforms.atomic_file import whole_file
+
+Row = Mapping[str, Any]
+KEY = "row_ids.csv"
+
+
+def write_patients(folder: Path, rows: Sequence[Row], fold: str) -> list[dict[str, Any]]:
+    """Write `patients.csv`, which can be given away, and `row_ids.csv`, which tells whose rows they are and stays.
+
+    Args:
+        folder: of the evaluation.
+        rows: with `case`, in order; several may be of one case.
+        fold: part of the data list that was measured.
+
+    Returns:
+        the rows with `row`, as `test-0001`, in place of `case`.
+    """
+    cases = dict.fromkeys(row["case"] for row in rows)
+    ids = {case: f"{fold}-{number:04d}" for number, case in enumerate(cases, start=1)}
+    named = [{"row": ids[row["case"]], **{key: row[key] for key in row if key != "case"}} for row in rows]
+    write_table(folder / "patients.csv", named)
+    write_table(folder / KEY, [{"row": row, "case": case} for case, row in ids.items()])
+    return named
+
+
+def read_cases(folder: Path) -> dict[str, str]:
+    """Read which case each row id of an evaluation is.
+
+    Raises:
+        OSError: no such file.
+    """
+    with (folder / KEY).open(newline="", encoding="utf-8") as file:
+        return {row["row"]: row["case"] for row in csv.DictReader(file)}
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows, at least one, as CSV, whole or not at all."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with whole_file(path) as file, file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all; NaN and infinity, which JSON does not have, become null."""
+    with whole_file(path) as file:
+        file.write_text(json.dumps(_finite(content), indent=1) + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
