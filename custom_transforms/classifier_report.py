@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ class ClassifierReportHandler:
         summary |= {"task": "classification", "fold": self.fold, "patients": len(rows)}
         summary["positives"] = sum(row["label"] for row in rows)
         summary["metrics"] = summarise_scores(rows, self.point.threshold)
-        summary["operating_point"] = asdict(self.point)
+        summary["operating_point"] = self.point.described()
         write_json(self.output_dir / "metrics.json", summary)
         logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
 

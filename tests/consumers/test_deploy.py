@@ -73,8 +73,9 @@ def ct(heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = small_bundle(CT, tmp_path_factory.mktemp("ct") / CT.name, widths=WIDTHS, image_size=64, draw_slices=False)
     weights = write_weights(bundle / "models" / "model.pt")
     settings = ConfigParser(ConfigParser.load_config_file(bundle / "configs/inference.json")).get_parsed_content
-    OperatingPoint(threshold=0.5, rule="even", split="validation", patients=3, positives=1, date="2026-11-22",
-                   version="0.1.0", weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+    OperatingPoint(threshold=0.5, rule="best-f1", split="validation", patients=3, positives=1, date="2026-11-22",
+                   calibration={"kind": "none"}, data_list_sha256="", version="0.1.0",
+                   weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
                    settings=settings("settings")).write(bundle / "models" / "operating_point.json")  # fmt: skip
     infer(bundle, heads)
     return bundle
