@@ -58,13 +58,15 @@ class OperatingPoint:
     warnings: tuple[str, ...] | list[str] = ()
 
     def described(self) -> dict[str, Any]:
-        """Give the content of the file as plain values: all attributes, and `operating_point_version`, their hash.
+        """Give the content of the file as plain values: all attributes, and `operating_point_version`."""
+        return {VERSION: self.content_version(), **self._content()}
 
-        Whatever is changed makes another version: a result that names it names its threshold and where that is from.
-        """
-        content = asdict(self) | {"warnings": list(self.warnings)}
-        text = json.dumps(content, sort_keys=True)
-        return {VERSION: hashlib.sha256(text.encode()).hexdigest()[:12], **content}
+    def content_version(self) -> str:
+        """Give a short hash of all attributes: a result that names it names its threshold and where that is from."""
+        return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def _content(self) -> dict[str, Any]:
+        return asdict(self) | {"warnings": list(self.warnings)}
 
     def decide(self, prob: float) -> str:
         """Decide on a patient, `positive` or `negative`, by the network's own probability."""
@@ -144,7 +146,7 @@ def load_operating_point(path: str | Path) -> OperatingPoint:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         expected = "an operating point as training or scripts/calibrate.py writes it"
         raise RefusedError.of("damaged_operating_point", path.name, expected=expected, got="something else") from error
-    if version != point.described()[VERSION]:
+    if version != point.content_version():
         got = "one that was changed since it was written"
         raise RefusedError.of("damaged_operating_point", path.name, expected="its own content", got=got)
     require_choosable(point.split, path.name)
