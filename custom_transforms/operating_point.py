@@ -16,6 +16,7 @@ from custom_transforms.file_hash import file_sha256
 from custom_transforms.refusal import RefusedError
 
 VERSION = "operating_point_version"
+UNDECIDED = "none: no operating point"  # in the place of a decision
 FORBIDDEN = ("training", "test")  # the one was learnt, the other is what results are reported on
 
 

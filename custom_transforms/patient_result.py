@@ -17,11 +17,10 @@ from torch.nn.functional import grid_sample
 
 from custom_transforms.check_head import slice_positions
 from custom_transforms.fingerprint import file_states
-from custom_transforms.operating_point import OperatingPoint, read_operating_point
+from custom_transforms.operating_point import UNDECIDED, OperatingPoint, read_operating_point
 from custom_transforms.patient_pooling import pool_slices
 
 CARRYING = 3  # slices that a record names as those that carry the result
-NO_DECISION = "none: no operating point"
 EVEN = 0.5  # probability above which a region is drawn where no operating point says otherwise
 
 
@@ -147,7 +146,7 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
     record: dict[str, Any] = {"case": item.get("case", "image"), "patient_probability": prob}
     record["calibrated_probability"] = point.calibrated(prob) if point else None
-    record["decision"] = point.decide(prob) if point else NO_DECISION
+    record["decision"] = point.decide(prob) if point else UNDECIDED
     record["operating_point"] = point.described() if point else None
     record["slices"] = {"total": total, "used": len(kept), "dropped": len(dropped)}
     record["carrying_slices"] = item["carrying"]
