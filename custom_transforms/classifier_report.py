@@ -111,7 +111,7 @@ class ClassifierReportHandler:
 
 
 def _decided(prob: float, point: OperatingPoint | None) -> dict[str, Any]:
-    """What an operating point makes of a patient's probability: `decision`, and `calibrated_prob` where it has a map."""
+    """Give a patient's `decision` by an operating point, and `calibrated_prob` where that has a map."""
     if point is None:
         return {"decision": UNDECIDED}
     calibrated = point.calibrated(prob)

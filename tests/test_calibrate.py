@@ -163,7 +163,7 @@ def test_after_is_measured_on_patients_who_had_no_part_in_the_choice() -> None:
         lost.append(np.mean(decisions == labels) - accuracy)
         worse.append(measures["brier"]["value"] - np.mean((calibrated - labels) ** 2))
     assert np.mean(lost) > 0.03
-    assert np.mean(worse) > 0.05
+    assert np.mean(worse) > 0.02
 
 
 def test_few_patients_are_warned_of_and_one_of_a_class_cannot_be_cross_validated(
