@@ -15,11 +15,12 @@ import pytest
 from conftest import ROOT
 from numpy.typing import NDArray
 from scipy.special import expit
+from small_points import make_point
 
 from custom_transforms.evidence.calibration_map import apply_calibration, fit_calibration
 from custom_transforms.evidence.held_out import measure_choice
 from custom_transforms.evidence.threshold_rules import rule_threshold
-from custom_transforms.operating_point import OperatingPoint, load_operating_point
+from custom_transforms.operating_point import load_operating_point
 
 CONTEXT = {"note": "synthetic", "task": "classification", "bundle": "ct_metastasis_classifier", "version": "0.1.0",
            "fold": "validation", "data_list_sha256": "1" * 64, "weights_sha256": "a" * 64,
@@ -66,9 +67,8 @@ def validation(tmp_path: Path) -> Path:
 def base(tmp_path: Path) -> Path:
     """An operating point that was shipped: at 0.5, without a map."""
     file = tmp_path / "shipped" / "operating_point.json"
-    OperatingPoint(threshold=0.5, rule="youden", split="validation", patients=50, positives=20, version="0.1.0",
-                   calibration={"kind": "none"}, data_list_sha256="1" * 64, weights_sha256="a" * 64, date="2026-11-22",
-                   settings=CONTEXT["settings"], safetensors_sha256="b" * 64).write(file)  # type: ignore[arg-type]  # fmt: skip
+    hashes = {"weights_sha256": "a" * 64, "safetensors_sha256": "b" * 64}
+    make_point(b"", rule="youden", settings=CONTEXT["settings"], **hashes).write(file)
     return file
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_points import make_point
 
 from custom_transforms.operating_point import OperatingPoint, read_operating_point
 from custom_transforms.patient_scores import PatientScores
@@ -24,11 +24,9 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def point() -> OperatingPoint:
-    sha256 = hashlib.sha256(b"weights").hexdigest()
-    return OperatingPoint(threshold=0.3, rule="best-f1", split="validation", patients=9, positives=4,
-                          calibration={"kind": "platt", "slope": 0.5, "intercept": -1.0}, data_list_sha256="1" * 64,
-                          date="2026-11-22", version="0.1.0", weights_sha256=sha256,
-                          settings={"pooling": "max", "image_size": 64}, warnings=["a warning"])  # fmt: skip
+    calibration = {"kind": "platt", "slope": 0.5, "intercept": -1.0}
+    settings = {"pooling": "max", "image_size": 64}
+    return make_point(b"weights", threshold=0.3, calibration=calibration, settings=settings, warnings=["a warning"])
 
 
 def test_what_was_written_is_read(weights: Path, point: OperatingPoint, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.engines.utils import IterationEvents
 from monai.transforms import Orientation
+from small_points import make_point
 
-from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.patient_pooling import POOLINGS, EvidenceInferer, PatientPoolingInferer
 from custom_transforms.patient_result import EvidenceToResultd, spread_over_slice
 from custom_transforms.predictions import PredictionsHandler, table_row
@@ -96,18 +95,11 @@ def test_region_comes_on_the_grid_of_the_scan(axes: str) -> None:
     assert torch.equal(again.as_tensor(), item["region"].as_tensor())
 
 
-def make_point(threshold: float, weights: bytes, **calibration: object) -> OperatingPoint:
-    return OperatingPoint(threshold=threshold, rule="best-f1", split="validation", patients=9, positives=4,
-                          calibration=calibration or {"kind": "none"}, data_list_sha256="", date="2026-11-22",
-                          version="0.1.0", weights_sha256=hashlib.sha256(weights).hexdigest(),
-                          settings={"pooling": "max"})  # fmt: skip
-
-
 @pytest.fixture
 def point(tmp_path: Path) -> tuple[Path, Path]:
     """An operating point at 0.8, and its weights."""
     (tmp_path / "model.pt").write_bytes(b"weights")
-    make_point(0.8, b"weights").write(tmp_path / "operating_point.json")
+    make_point(b"weights", threshold=0.8).write(tmp_path / "operating_point.json")
     return tmp_path / "operating_point.json", tmp_path / "model.pt"
 
 
@@ -134,7 +126,7 @@ def test_result_names_its_operating_point_and_stands_beside_the_calibrated_proba
     point: tuple[Path, Path],
 ) -> None:
     """A logit of 2.0 is 0.88, above the threshold; half of it less 2 is -1, 0.27, which is not."""
-    written = make_point(0.8, b"weights", kind="platt", slope=0.5, intercept=-2.0)
+    written = make_point(b"weights", threshold=0.8, calibration={"kind": "platt", "slope": 0.5, "intercept": -2.0})
     written.write(point[0])
     step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
     record = step(make_item(make_maps([2.0, -5.0]), [1, 2]))["record"]
@@ -206,6 +198,6 @@ def test_network_that_is_trained_anew_behind_a_server_gets_its_own_threshold(poi
     point[1].write_bytes(b"retrained")
     with pytest.raises(ValueError, match="operating_point_of_other_weights"):
         step(make_item(make_maps([1.0]), [0]))
-    make_point(0.25, b"retrained").write(point[0])
+    make_point(b"retrained", threshold=0.25).write(point[0])
     item = step(make_item(make_maps([1.0]), [0]))
     assert item["record"]["operating_point"]["threshold"] == 0.25
