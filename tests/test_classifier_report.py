@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import CT
 from ignite.engine import Engine
 
 from custom_transforms.classifier_report import ClassifierReportHandler
@@ -59,6 +60,13 @@ def evaluate(folder: Path, **measures: Any) -> dict[str, Any]:
     handler(engine)
     summary: dict[str, Any] = json.loads((folder / "eval" / "metrics.json").read_text())
     return summary
+
+
+def test_config_asks_for_what_the_card_says_and_names_its_own_bundle() -> None:
+    config = json.loads((CT / "configs" / "evaluate.json").read_text())
+    report = next(part for part in config["validate::handlers"] if part["_target_"].endswith("ClassifierReportHandler"))
+    assert report["origin"]["bundle"] == CT.name
+    assert report["measures"] == {name: f"@{name}" for name in ("prevalences", "fixed", "subgroups")}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
