@@ -93,7 +93,8 @@ def test_summary_says_what_was_measured_and_rows_carry_the_columns(folder: Path)
 
 def test_calibrated_probability_stands_beside_a_decision_that_it_does_not_change(folder: Path) -> None:
     """A temperature of 2 halves the log odds: of 0.9 to 0.75, of 0.2 to 1/3; of 0.4 and 0.3 both remain above 0.35."""
-    plain = (add_point(folder), evaluate(folder))[1]
+    add_point(folder)
+    plain = evaluate(folder)
     add_point(folder, calibration={"kind": "temperature", "temperature": 2.0})
     summary = evaluate(folder)
     rows = read_rows(folder / "eval" / "patients.csv")
