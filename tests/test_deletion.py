@@ -42,6 +42,19 @@ def test_only_a_map_of_what_the_network_rests_on_beats_random(name: str, beats: 
     assert random.shape == (20, 8)
 
 
+def test_a_map_drawn_by_chance_is_no_better_than_chance() -> None:
+    """Over many slices with the spot anywhere, the difference of the areas is 0 within its error."""
+    random, deletion, differences = np.random.default_rng(7), Deletion(draws=4), []
+    for seed in range(80):
+        image = spotted_slice(spot=False, seed=seed)
+        row, column = random.integers(16, 40, 2)
+        image[row : row + 8, column : column + 8] += 3
+        along, chance = deletion(image, random.random((8, 8)), prob_of)
+        differences.append(trapezoid(chance.mean(axis=0) - along, deletion.percent) / 100)
+    assert abs(np.mean(differences)) < 2.5 * np.std(differences) / np.sqrt(80)
+    assert np.std(differences) > 0.05
+
+
 def test_deleting_nothing_leaves_the_probability_and_deleting_all_leaves_no_map_an_advantage() -> None:
     along, random = Deletion()(IMAGE, maps()["evidence"], prob_of)
     whole = prob_of(IMAGE[None])[0]
