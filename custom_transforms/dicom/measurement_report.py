@@ -15,7 +15,6 @@ from custom_transforms.dicom.coded_terms import (
     COMMENT,
     CT_PROCEDURE,
     DEVICE,
-    LESION,
     METASTASIS,
     NEGATIVE,
     PERCENT,
@@ -94,14 +93,13 @@ def _observer(hd: Any, algorithm: Algorithm) -> Any:
 def _patient_group(
     hd: Any, record: Mapping[str, Any], slices: SourceSlices, images: Sequence[Dataset], algorithm: Algorithm
 ) -> Any:
-    """What was found in the patient as a whole."""
+    """Say what holds for the patient as a whole; a disease stands there as a question alone, never as a finding."""
     point = record["operating_point"]
     numbers = [_percent(hd, PROBABILITY, record["patient_probability"])]
     numbers += [_percent(hd, THRESHOLD, point["threshold"])] if point else []
     decision = DECISIONS.get(record["decision"])
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=generate_uid(), identifier="patient"),
-        finding_type=METASTASIS,
         finding_sites=[hd.sr.FindingSite(BRAIN)],
         algorithm_id=_algorithm(hd, algorithm, [_told_point(point)] if point else []),
         measurements=numbers,
@@ -126,7 +124,6 @@ def _region_group(hd: Any, slices: SourceSlices, region: Dataset, algorithm: Alg
             segment_number=1,
             source_series=hd.sr.SourceSeriesForSegmentation(slices.series_uid),
         ),
-        finding_type=LESION,
         finding_sites=[hd.sr.FindingSite(BRAIN)],
         algorithm_id=_algorithm(hd, algorithm, []),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,7 @@ from custom_transforms.dicom.coded_terms import (
     ABNORMAL,
     ARTIFICIAL_INTELLIGENCE,
     BRAIN,
-    ENHANCING,
     LESION,
-    NECROSIS,
-    OEDEMA,
 )
 from custom_transforms.dicom.result_instance import (
     RESEARCH_ONLY,
@@ -49,11 +47,6 @@ class Segment:
 
 
 SUSPICIOUS_REGION = Segment("suspicious region", LESION)
-TUMOUR_PARTS = {
-    "necrotic core": Segment("necrotic core", NECROSIS),
-    "oedema": Segment("oedema", OEDEMA),
-    "enhancing tumour": Segment("enhancing tumour", ENHANCING),
-}
 
 
 def make_segmentation(
@@ -91,7 +84,7 @@ def make_segmentation(
             segment_descriptions=[_description(hd, *one, algorithm) for one in enumerate(segments, start=1)],
             **new_instance(algorithm, SERIES_NUMBER),
             content_description=RESEARCH_ONLY,
-            series_description=f"{RESEARCH_ONLY}: {', '.join(segment.label for segment in segments)}"[:64],
+            series_description=f"Research only: {', '.join(segment.label for segment in segments)}"[:64],
             omit_empty_frames=False,
         )
         _finish_frames(made, slices)
@@ -127,6 +120,8 @@ def _finish_frames(made: Dataset, slices: SourceSlices) -> None:
     is_even = np.ptp(slices.thickness_mm) == 0
     numbers = {uid: number for number, uid in enumerate(slices.uids)}
     for groups in made.PerFrameFunctionalGroupsSequence:
+        if slices.frames:  # else the frames of several segments share what is changed here
+            groups.DerivationImageSequence = deepcopy(groups.DerivationImageSequence)
         (source,) = groups.DerivationImageSequence[0].SourceImageSequence
         number = numbers[source.ReferencedSOPInstanceUID]
         if slices.frames:

@@ -142,6 +142,8 @@ def _about(source: Dataset) -> dict[str, Any]:
             element = source[keyword]
             if element.VR in CHECKED:
                 CHECKED[element.VR](element.value)
-            if keyword != "PatientSex" or element.value in SEXES:
+            if not element.is_empty and (keyword != "PatientSex" or element.value in SEXES):
                 kept.add(element)
+    if kept.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethod" not in kept:
+        kept.DeidentificationMethod = "not said by the source"  # type 1C, PS3.3 C.7.1.1
     return dict(kept.to_json_dict())

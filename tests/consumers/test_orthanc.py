@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import CT, ROOT, run_bundle
+from custom_transforms.dicom.region_segmentation import from_feet_to_head
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from served_bundles import Server, serve, write_bundles
 
-from custom_transforms.dicom.region_segmentation import from_feet_to_head
 from data_lists.phantom_ct import make_head
 from data_lists.phantom_dicom import write_series
 
