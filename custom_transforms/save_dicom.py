@@ -20,10 +20,10 @@ from custom_transforms.dicom.measurement_report import make_report
 from custom_transforms.dicom.result_instance import Algorithm, highdicom
 from custom_transforms.dicom.segmentation import SUSPICIOUS_REGION, make_segmentation
 from custom_transforms.refusal import RefusedError
+from custom_transforms.runs.summary import NONE
 from custom_transforms.save_mask import file_stem
 
 WRITTEN = "region and report"
-NONE = "none: "
 
 
 class SaveImageDicomd(SaveImaged):

@@ -29,6 +29,7 @@ from custom_transforms.dicom.segmentation import SUSPICIOUS_REGION, make_segment
 from custom_transforms.dicom.source_slices import SourceSlices
 from custom_transforms.dicom.tumour_parts import PARTS
 from custom_transforms.refusal import refusal_in
+from custom_transforms.runs.summary import tell
 from data_lists.phantom_ct import make_head
 from data_lists.phantom_dicom import write_series
 
@@ -108,6 +109,9 @@ def test_study_without_dicom_to_refer_to_has_its_result_and_the_reason(place: Pa
     assert rows["head"]["table"]["dicom"] == "none: not_dicom: scan: expected DICOM to refer to, got NIfTI"
     assert rows["nameless"]["table"]["dicom"].endswith("expected FrameOfReferenceUID, got none")
     assert not [file.name for file in (place / "out").glob("*.dcm") if file.name.startswith(("head", "nameless"))]
+    summary = json.loads((place / "out" / "summary.json").read_text())
+    assert (summary["ok"], summary["without_dicom"]) == (6, 2)
+    assert tell(summary).endswith("; 2 of them without DICOM results, for the reasons in predictions.csv")
 
 
 def test_files_are_outputs_of_the_ledger_and_are_made_anew_where_one_is_lost(place: Path) -> None:

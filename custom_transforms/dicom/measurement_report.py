@@ -10,7 +10,6 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from custom_transforms.dicom.coded_terms import (
-    ARTIFICIAL_INTELLIGENCE,
     BRAIN,
     COMMENT,
     CT_PROCEDURE,
@@ -130,10 +129,7 @@ def _region_group(hd: Any, slices: SourceSlices, region: Dataset, algorithm: Alg
 
 
 def _algorithm(hd: Any, algorithm: Algorithm, parameters: list[str]) -> Any:
-    name, version = algorithm.name, algorithm.version
-    return hd.sr.AlgorithmIdentification(
-        name=name, version=version, parameters=parameters or None, family=ARTIFICIAL_INTELLIGENCE
-    )
+    return hd.sr.AlgorithmIdentification(algorithm.name, algorithm.version, parameters or None)
 
 
 def _percent(hd: Any, name: Code, share: float) -> Any:
