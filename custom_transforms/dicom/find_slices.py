@@ -30,6 +30,12 @@ def find_slices_isolated(
 ) -> SourceSlices:
     """Do what `find_slices` does in a process apart, as scans are read.
 
+    Args:
+        path: see `find_slices`.
+        uids: see `find_slices`.
+        frames: see `find_slices`.
+        limits: of memory and time.
+
     Raises:
         RefusedError: see `find_slices` and `custom_transforms.runs.isolation.run_isolated`.
     """
