@@ -7,10 +7,13 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
+import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import SaveImaged
+from numpy.typing import NDArray
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
@@ -24,6 +27,7 @@ from custom_transforms.runs.summary import NONE
 from custom_transforms.save_mask import file_stem
 
 WRITTEN = "region and report"
+SAME_GRID_MM = 1e-3
 
 
 class SaveImageDicomd(SaveImaged):
@@ -76,11 +80,23 @@ class SaveImageDicomd(SaveImaged):
         if "source" not in item:
             raise RefusedError.of("not_dicom", "scan", expected="DICOM to refer to", got="NIfTI")
         slices = find_slices_isolated(**json.loads(item["source"]))
-        labels = region.as_tensor()[0].cpu().numpy().astype(np.uint8).transpose(2, 1, 0)
-        segmentation = make_segmentation(labels, slices, [SUSPICIOUS_REGION], algorithm=self.algorithm)
+        segmentation = make_segmentation(_on_slices(region), slices, [SUSPICIOUS_REGION], algorithm=self.algorithm)
         report = make_report(item["record"], slices, segmentation, algorithm=self.algorithm)
         return {"region": segmentation, "report": report}
 
     def _write(self, result: Dataset, name: str) -> None:
         with whole_file(self.output_dir / name) as file:
             dcmwrite(file, result)
+
+
+def _on_slices(region: MetaTensor) -> NDArray[np.uint8]:
+    """Give a region as the slices have it, `(S, R, C)`: columns, rows and slices from the feet to the head, reversed.
+
+    Raises:
+        RefusedError: `grid_mismatch`, it has not come back to the axes of the scan, which equal shapes would hide.
+    """
+    read = torch.as_tensor(region.meta["original_affine"]).numpy()
+    if not np.allclose(region.affine.cpu().numpy(), read, atol=SAME_GRID_MM) or nib.aff2axcodes(read)[2] != "S":
+        expected = "the grid of the scan as it was read"
+        raise RefusedError.of("grid_mismatch", "region", expected=expected, got="another")
+    return np.asarray(region.as_tensor()[0].cpu().numpy().transpose(2, 1, 0), dtype=np.uint8)

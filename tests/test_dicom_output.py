@@ -13,8 +13,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from conftest import CT
 from ct_files import enhanced_dataset, save, stored_slices
 from dicom_series import COUNT, ORIENTATIONS, SHAPE, write_oriented
+from monai.data import MetaTensor
+from monai.transforms import Orientation
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from small_runs import build, count_rows, done_since, rows_of, run
@@ -28,8 +31,10 @@ from custom_transforms.dicom.result_instance import Algorithm
 from custom_transforms.dicom.segmentation import SUSPICIOUS_REGION, make_segmentation
 from custom_transforms.dicom.source_slices import SourceSlices
 from custom_transforms.dicom.tumour_parts import PARTS
+from custom_transforms.load_ct import LoadImageStudyd
 from custom_transforms.refusal import refusal_in
 from custom_transforms.runs.summary import tell
+from custom_transforms.save_dicom import SaveImageDicomd
 from data_lists.phantom_ct import make_head
 from data_lists.phantom_dicom import write_series
 
@@ -132,7 +137,7 @@ def test_what_is_shown_and_named_holds_nothing_of_the_tags(
     for file in (tmp_path / "in" / "Zebrowska").iterdir():
         image = dcmread(file)
         image.PatientName, image.PatientID, image.AccessionNumber = "Zebrowska", "QZ918273", "ACX551927"
-        image.PatientSex = "?"
+        image.PatientSex = "X"
         image.save_as(file)
     shutil.copy(place / "model.pt", tmp_path)
     (row,) = run(tmp_path, dicom_output=True).values()
@@ -144,6 +149,21 @@ def test_what_is_shown_and_named_holds_nothing_of_the_tags(
         assert not [text for text in shown if word in text.lower()]
     (report,) = (tmp_path / "out").glob("*_report.dcm")
     assert dcmread(report).PatientName == "Zebrowska"
+
+
+@pytest.mark.parametrize("turned", ["RPS", "LPI"])
+def test_region_that_has_not_come_back_to_its_scan_is_not_written(place: Path, tmp_path: Path, turned: str) -> None:
+    item = LoadImageStudyd()({"image": str(place / "in" / "tilted")})
+    region = MetaTensor((item["image"] > 0).to(torch.uint8), meta=item["image"].meta)
+    item |= {"pred": Orientation(turned, labels=None)(region), "record": RECORD}
+    written = SaveImageDicomd("pred", tmp_path, bundle_root=CT)(item)
+    assert (
+        written["record"]["dicom"] == "none: grid_mismatch: region: expected the grid of the scan as it was read, "
+        "got another"
+    )
+    assert list(tmp_path.iterdir()) == []
+    item["pred"] = region
+    assert SaveImageDicomd("pred", tmp_path, bundle_root=CT)(item)["record"]["dicom"] == "region and report"
 
 
 def test_without_the_extra_the_run_ends_before_it_begins(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
