@@ -24,7 +24,7 @@ from small_runs import build, count_rows, done_since, rows_of, run
 from tiny_studies import write_weights
 
 from custom_transforms.ct_study import read_ct
-from custom_transforms.dicom.coded_terms import METASTASIS, PROBABILITY, THRESHOLD
+from custom_transforms.dicom.coded_terms import CALIBRATED, METASTASIS, PROBABILITY, THRESHOLD
 from custom_transforms.dicom.find_slices import find_slices, find_slices_isolated
 from custom_transforms.dicom.measurement_report import make_report
 from custom_transforms.dicom.result_instance import Algorithm
@@ -43,9 +43,12 @@ find_content_items = pytest.importorskip("highdicom.sr.utils").find_content_item
 
 ALGORITHM = Algorithm("ct_metastasis_classifier", "0.1.0")
 HEADS = {"even_with_localizer": 4, "tilted": 1, "two_slabs_tilted": 2}
-POINT = {"threshold": 0.4, "rule": "best F1", "split": "validation", "patients": 41, "date": "2026-11-27"}
+POINT = {
+    "threshold": 0.4, "rule": "best F1", "split": "validation", "patients": 41, "date": "2026-11-27", "version": "0.1.0",
+}  # fmt: skip
 RECORD: dict[str, Any] = {
-    "case": "P1", "patient_probability": 0.625, "decision": "positive", "operating_point": POINT,
+    "case": "P1", "patient_probability": 0.625, "calibrated_probability": 0.31, "decision": "positive",
+    "operating_point": POINT,
     "slices": {"total": COUNT, "used": 4, "dropped": 1}, "carrying_slices": [0, 3], "notes": "gantry tilted",
 }  # fmt: skip
 
@@ -201,6 +204,8 @@ def test_report_says_threshold_decision_and_where_they_come_from(tmp_path: Path,
     (group,) = report.content.get_image_measurement_groups()
     values = [group.get_measurements(name)[0].value for name in (PROBABILITY, THRESHOLD)]
     assert values == [62.5, 40.0]
+    assert [probability.value for probability in group.get_measurements(PROBABILITY)] == [62.5, 31.0]
+    assert group.get_measurements(PROBABILITY)[1].method == CALIBRATED
     (evaluation,) = group.get_qualitative_evaluations(METASTASIS)
     assert evaluation.value.meaning.lower() == decision
     assert [image.referenced_frame_numbers for image in group.source_images] == [[1], [4]]

@@ -16,6 +16,8 @@ METASTASIS = Code("94225005", "SCT", "Metastatic malignant neoplasm to brain")
 
 # PS3.16 CID 6048; TID 4005 gives its unit and range, 0 to 100 %
 PROBABILITY = Code("111047", "DCM", "Probability of cancer")
+# Of the same probability after a calibration map. No standard scheme has the term; 99 begins a private one (PS3.16 8.2)
+CALIBRATED = Code("calibrated", "99NEUROONC", "Calibrated on patients with known outcome")
 THRESHOLD = Code("122411", "DCM", "Threshold Value")
 PERCENT = Code("%", "UCUM", "Percent")
 POSITIVE = Code("10828004", "SCT", "Positive")

@@ -11,6 +11,7 @@ from pydicom.uid import generate_uid
 
 from custom_transforms.dicom.coded_terms import (
     BRAIN,
+    CALIBRATED,
     COMMENT,
     CT_PROCEDURE,
     DEVICE,
@@ -39,9 +40,9 @@ DECISIONS = {"positive": POSITIVE, "negative": NEGATIVE}  # any other word is no
 def make_report(record: Mapping[str, Any], slices: SourceSlices, region: Dataset, *, algorithm: Algorithm) -> Dataset:
     """Make a Comprehensive 3D SR after TID 1500, which viewers and IHE's profile of AI results ask for.
 
-    One group of measurements holds the probability in percent, the threshold and the decision where there is an
-    operating point, references to the slices that carry the result, and all of it in words; a second one points to
-    the region, if any was marked.
+    One group of measurements holds the probability in percent, references to the slices that carry it, and all in
+    words; where there is an operating point also the calibrated probability, the threshold, which is for the first
+    one, and the decision. A second group points to the region, if any was marked.
 
     Args:
         record: of `EvidenceToResultd`.
@@ -95,7 +96,10 @@ def _patient_group(
     """Say what holds for the patient as a whole; a disease stands there as a question alone, never as a finding."""
     point = record["operating_point"]
     numbers = [_percent(hd, PROBABILITY, record["patient_probability"])]
-    numbers += [_percent(hd, THRESHOLD, point["threshold"])] if point else []
+    if (calibrated := record.get("calibrated_probability")) is not None:
+        numbers.append(_percent(hd, PROBABILITY, calibrated, method=CALIBRATED))
+    if point:
+        numbers.append(_percent(hd, THRESHOLD, point["threshold"]))
     decision = DECISIONS.get(record["decision"])
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=generate_uid(), identifier="patient"),
@@ -132,8 +136,8 @@ def _algorithm(hd: Any, algorithm: Algorithm, parameters: list[str]) -> Any:
     return hd.sr.AlgorithmIdentification(algorithm.name, algorithm.version, parameters or None)
 
 
-def _percent(hd: Any, name: Code, share: float) -> Any:
-    return hd.sr.Measurement(name=name, value=round(100 * share, 4), unit=PERCENT)
+def _percent(hd: Any, name: Code, share: float, *, method: Code | None = None) -> Any:
+    return hd.sr.Measurement(name=name, value=round(100 * share, 4), unit=PERCENT, method=method)
 
 
 def _reference(hd: Any, slices: SourceSlices, images: Sequence[Dataset], number: int) -> Any:
@@ -146,9 +150,10 @@ def _reference(hd: Any, slices: SourceSlices, images: Sequence[Dataset], number:
 
 
 def _told_point(point: Mapping[str, Any]) -> str:
+    version = point.get("operating_point_version", point["version"])
+    origin = f"chosen on {point['patients']} patients of the {point['split']} split"
     return (
-        f"operating point of {point['date']}: threshold {point['threshold']:.6f} by {point['rule']}, chosen on "
-        f"{point['patients']} patients of the {point['split']} split"
+        f"operating point {version} of {point['date']}: threshold {point['threshold']:.6f} by {point['rule']}, {origin}"
     )
 
 
