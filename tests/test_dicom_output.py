@@ -44,7 +44,8 @@ find_content_items = pytest.importorskip("highdicom.sr.utils").find_content_item
 ALGORITHM = Algorithm("ct_metastasis_classifier", "0.1.0")
 HEADS = {"even_with_localizer": 4, "tilted": 1, "two_slabs_tilted": 2}
 POINT = {
-    "threshold": 0.4, "rule": "best F1", "split": "validation", "patients": 41, "date": "2026-11-27", "version": "0.1.0",
+    "threshold": 0.4, "rule": "best F1", "split": "validation", "patients": 41, "date": "2026-11-27",
+    "version": "0.1.0",
 }  # fmt: skip
 RECORD: dict[str, Any] = {
     "case": "P1", "patient_probability": 0.625, "calibrated_probability": 0.31, "decision": "positive",
