@@ -44,8 +44,8 @@ find_content_items = pytest.importorskip("highdicom.sr.utils").find_content_item
 ALGORITHM = Algorithm("ct_metastasis_classifier", "0.1.0")
 HEADS = {"even_with_localizer": 4, "tilted": 1, "two_slabs_tilted": 2}
 POINT = {
-    "threshold": 0.4, "rule": "best F1", "split": "validation", "patients": 41, "date": "2026-11-27",
-    "version": "0.1.0",
+    "threshold": 0.4, "rule": "best-f1", "split": "validation", "patients": 41, "date": "2026-11-27",
+    "version": "0.1.0", "operating_point_version": "0123456789ab",
 }  # fmt: skip
 RECORD: dict[str, Any] = {
     "case": "P1", "patient_probability": 0.625, "calibrated_probability": 0.31, "decision": "positive",
@@ -215,7 +215,7 @@ def test_report_says_threshold_decision_and_where_they_come_from(tmp_path: Path,
     assert said.startswith("Research only, not for diagnosis. Probability of brain metastases: 0.6250.")
     assert f"Decision: {decision}" in said
     (parameters,) = find_content_items(report, name=hd.sr.CodedConcept("111002", "DCM", "Parameters"), recursive=True)
-    assert "threshold 0.400000 by best F1, chosen on 41 patients of the validation split" in parameters.value
+    assert "threshold 0.400000 by best-f1, chosen on 41 patients of the validation split" in parameters.value
     assert (report.PreliminaryFlag, report.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
 
 

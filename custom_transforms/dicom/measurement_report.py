@@ -32,6 +32,7 @@ from custom_transforms.dicom.result_instance import (
     silent_highdicom,
 )
 from custom_transforms.dicom.source_slices import SourceSlices
+from custom_transforms.operating_point import VERSION
 
 SERIES_NUMBER = 901
 DECISIONS = {"positive": POSITIVE, "negative": NEGATIVE}  # any other word is no decision, and is told in the comment
@@ -96,7 +97,7 @@ def _patient_group(
     """Say what holds for the patient as a whole; a disease stands there as a question alone, never as a finding."""
     point = record["operating_point"]
     numbers = [_percent(hd, PROBABILITY, record["patient_probability"])]
-    if (calibrated := record.get("calibrated_probability")) is not None:
+    if (calibrated := record["calibrated_probability"]) is not None:
         numbers.append(_percent(hd, PROBABILITY, calibrated, method=CALIBRATED))
     if point:
         numbers.append(_percent(hd, THRESHOLD, point["threshold"]))
@@ -150,7 +151,7 @@ def _reference(hd: Any, slices: SourceSlices, images: Sequence[Dataset], number:
 
 
 def _told_point(point: Mapping[str, Any]) -> str:
-    version = point.get("operating_point_version", point["version"])
+    version = point[VERSION]
     origin = f"chosen on {point['patients']} patients of the {point['split']} split"
     return (
         f"operating point {version} of {point['date']}: threshold {point['threshold']:.6f} by {point['rule']}, {origin}"
