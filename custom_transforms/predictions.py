@@ -12,6 +12,7 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.operating_point import VERSION
 from custom_transforms.patient_metrics import evaluated_patients
 from custom_transforms.save_mask import file_stem
 
@@ -45,15 +46,23 @@ class PredictionsHandler:
 
 
 def table_row(record: Record) -> dict[str, Any]:
-    """Take from a patient's record what stands in the table; slices are numbered from 0 at the feet."""
+    """Take from a patient's record what stands in the table; slices are numbered from 0 at the feet.
+
+    Cells are empty (None) without an operating point; `calibrated_probability` also where it has no map.
+    """
+    point = record["operating_point"] or {}
     reasons = Counter(dropped["reason"].partition(":")[0] for dropped in record["dropped"])
     return {
         "case": record["case"],
         "probability": record["patient_probability"],
+        "calibrated_probability": record["calibrated_probability"],
         "decision": record["decision"],
+        "threshold": point.get("threshold"),
+        "operating_point_version": point.get(VERSION),
         "slices_used": record["slices"]["used"],
         "slices_dropped": record["slices"]["dropped"],
         "reasons": "; ".join(f"{count} {reason}" for reason, count in reasons.items()),
         "carrying_slices": " ".join(str(number) for number in record["carrying_slices"]),
         "notes": record["notes"],
+        **({"dicom": record["dicom"]} if "dicom" in record else {}),
     }
