@@ -55,6 +55,7 @@ def table_row(record: Record) -> dict[str, Any]:
     return {
         "case": record["case"],
         "probability": record["patient_probability"],
+        **{name: record[name] for name in ("samples", "spread", "samples_low", "samples_high") if name in record},
         "calibrated_probability": record["calibrated_probability"],
         "decision": record["decision"],
         "threshold": point.get("threshold"),
