@@ -14,13 +14,13 @@ from monai.transforms import SaveImaged
 from custom_transforms.file_stem import file_stem
 from custom_transforms.save_mask import write_nifti
 
-STEP = 2.0**-12  # that values are rounded to: digits behind it are noise, which no compression makes smaller
+STEP = 2.0**-10  # that values are rounded to: digits behind it are noise, which no compression makes smaller
 
 
 class SaveImageUncertaintyd(SaveImaged):
     """Write `<output_dir>/<case>_<key>.nii.gz` with the grid that the map has.
 
-    Values are float32, rounded to 1/4096. Several regions become the volumes of a 4D file, in the order of `regions`,
+    Values are float32, rounded to 1/1024. Several regions become the volumes of a 4D file, in the order of `regions`,
     which its header names. The class's name keeps `SaveImage`, by which other programs recognise a writer.
 
     Args:

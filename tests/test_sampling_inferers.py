@@ -209,7 +209,7 @@ def test_exported_network_can_be_flipped_and_has_neither_dropout_nor_other_weigh
     network = make_unet()
     exported = ExportedNetwork(lambda _, slices: network(torch.from_numpy(slices)).numpy(), {})
     torch.testing.assert_close(FlipInferer(SLICES, 2)(VOLUME, exported), FlipInferer(SLICES, 2)(VOLUME, network))
-    with pytest.raises(RefusedError, match="no_dropout: uncertainty: expected backend torch and a network with dropout"):
+    with pytest.raises(RefusedError, match="no_dropout: uncertainty: expected backend torch and a network"):
         DropoutInferer(SLICES)(VOLUME, exported)
     with pytest.raises(RefusedError, match="backend_ensemble: uncertainty: expected backend torch"):
         EnsembleInferer(SLICES, write(tmp_path, 5))(VOLUME, exported)
