@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 
 from custom_transforms.file_stem import file_stem
-from custom_transforms.save_mask import write_nifti
+from custom_transforms.write_nifti import write_nifti
 
 STEP = 2.0**-10  # that values are rounded to: digits behind it are noise, which no compression makes smaller
 
