@@ -11,13 +11,16 @@ from data_lists.split import DEFAULT_SEED, patient_normal_form
 from data_lists.strata import make_strata
 
 
-def write_with_folds(data_list: DataList, path: Path, count: int = 0) -> None:
+def write_with_folds(data_list: DataList, path: Path, count: int = 0) -> DataList:
     """Write a data list, and beside it `<stem>_fold0.json` and so on, the lists of `cross_validation`.
 
     Args:
         data_list: list to write.
         path: its file.
         count: of the lists beside it; the default, 0, writes none.
+
+    Returns:
+        The list itself.
 
     Raises:
         OSError: If a file cannot be written.
@@ -27,6 +30,7 @@ def write_with_folds(data_list: DataList, path: Path, count: int = 0) -> None:
     write_data_list(data_list, path)
     for number, fold in enumerate(folds):
         write_data_list(fold, path.with_name(f"{path.stem}_fold{number}{path.suffix}"))
+    return data_list
 
 
 def cross_validation(data_list: DataList, count: int) -> list[DataList]:

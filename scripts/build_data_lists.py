@@ -68,8 +68,7 @@ def main() -> int:
     try:
         exact_shares(given.fractions or DEFAULT_FRACTIONS)  # refused now, not after minutes of reading
         output.parent.resolve(strict=True)  # and so is a folder that is not there
-        data_list = hide_names(build(given), given.dataset_dir, holds_identity)
-        write_with_folds(data_list, output, given.folds)
+        data_list = write_with_folds(hide_names(build(given), given.dataset_dir, holds_identity), output, given.folds)
     except (OSError, ValueError, RuntimeError) as error:
         print("build_data_lists:", *str(error).split(), file=sys.stderr)
         return 2
