@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from custom_transforms.classification import auc, average_precision, best_f1_threshold, f1, sensitivity, specificity
@@ -52,7 +53,7 @@ class PatientScores(PatientRows):
 
     def update(self, output: Mapping[str, Any]) -> None:
         """Add a patient: `pred` `(1,)`, a probability 0..1, or `(T, 1)`, samples of it; `label`, 0 or 1; and `case`."""
-        probs = output["pred"].flatten().tolist()
+        probs = torch.as_tensor(output["pred"], dtype=torch.float64).flatten().tolist()
         row = {"case": output["case"], "label": int(output["label"]), "prob": float(np.mean(probs))}
         if len(probs) > 1:
             row["spread"] = spread_of_samples(probs)["spread"]
