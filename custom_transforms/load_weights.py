@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -38,15 +39,36 @@ class StrictCheckpointLoader(CheckpointLoader):
         Raises:
             RefusedError: the file is missing, damaged, or of another network.
         """
-        path = Path(self.load_path)
-        if not path.is_file():
-            expected = f"trained weights at {path} (training writes them)"
-            raise RefusedError.of("missing_checkpoint", path.name, expected=expected, got="no such file")
         [(name, network)] = self.load_dict.items()
-        state = read_weights(path, part=name, device=self.device)
-        try:
-            plain(network).load_state_dict(state)
-        except RuntimeError as error:
-            expected = "weights of the network in this config (was it trained with the same overlay?)"
-            raise RefusedError.of("checkpoint_mismatch", path.name, expected=expected, got=last_line(error)) from error
-        self.logger.info("weights from %s", path)
+        fit_weights(network, read_checkpoint_weights(self.load_path, part=name, device=self.device), self.load_path)
+        self.logger.info("weights from %s", self.load_path)
+
+
+def read_checkpoint_weights(
+    path: str | Path, *, part: str, device: torch.device | str = "cpu"
+) -> dict[str, torch.Tensor]:
+    """Read the weights of a checkpoint; see `read_weights`.
+
+    Raises:
+        RefusedError: the file is missing, damaged, or holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        expected = f"trained weights at {path} (training writes them)"
+        raise RefusedError.of("missing_checkpoint", path.name, expected=expected, got="no such file")
+    return read_weights(path, part=part, device=device)
+
+
+def fit_weights(network: nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Give a network all the weights of a file, and the file no other.
+
+    Raises:
+        RefusedError: they are of another network.
+    """
+    try:
+        plain(network).load_state_dict(state)
+    except RuntimeError as error:
+        expected = "weights of the network in this config (was it trained with the same overlay?)"
+        raise RefusedError.of(
+            "checkpoint_mismatch", Path(path).name, expected=expected, got=last_line(error)
+        ) from error

@@ -19,8 +19,10 @@ from custom_transforms.check_head import slice_positions
 from custom_transforms.fingerprint import file_states
 from custom_transforms.operating_point import UNDECIDED, OperatingPoint, read_operating_point
 from custom_transforms.patient_pooling import pool_slices
+from custom_transforms.spread_of_samples import spread_of_samples
 
 CARRYING = 3  # slices that a record names as those that carry the result
+SAMPLED = 5  # axes of maps of several samples
 EVEN = 0.5  # probability above which a region is drawn where no operating point says otherwise
 
 
@@ -28,7 +30,8 @@ class EvidenceToResultd(MapTransform):
     """Turn the maps that `EvidenceInferer` gives for one patient into the patient's result.
 
     Args:
-        keys: the maps `(K, 1 + C, h, w)` of the K kept slices.
+        keys: the maps `(K, 1 + C, h, w)` of the K kept slices; or `(T, K, 1 + C, h, w)`, T samples of them, of whose
+            probabilities all that follows is the mean.
         pooling: as in training; the probability is then that of `PatientPoolingInferer`.
         top_k: as in training.
         operating_point: file of the threshold. Where there is none, no decision is made, and the record says so.
@@ -41,7 +44,8 @@ class EvidenceToResultd(MapTransform):
     Returns:
         the item with, under the key, the suspicious region `(1, X, Y, S)`, uint8 0 or 1, on the grid of the scan as
         it was read; `result`, `{"patient_probability": …}`; `slice_prob` `(K,)`; `carrying`, numbers of the
-        slices with the highest; `region`, the region in LPS axes; and `record`, all of it in plain values.
+        slices with the highest; `region`, the region in LPS axes; `spread`, of samples, see `spread_of_samples`; and
+        `record`, all of it in plain values.
 
     Raises:
         RefusedError: a threshold that is damaged, of another network or of other settings.
@@ -72,14 +76,17 @@ class EvidenceToResultd(MapTransform):
         point = self._read_point()
         for key in self.keys:
             maps = torch.as_tensor(item[key]).detach().float()
-            outputs = maps[None, :, 1:, 0, 0]  # the same at every position
+            maps = maps if maps.ndim == SAMPLED else maps[None]
+            outputs = maps[:, :, 1:, 0, 0]  # the same at every position
             everything = torch.ones(outputs.shape[:2], dtype=torch.bool, device=outputs.device)
             logit = pool_slices(outputs, everything, pooling=self.pooling, top_k=self.top_k)
-            slice_prob = outputs[0, :, 0].sigmoid().cpu()
+            probs = logit.sigmoid()[:, 0].cpu()
+            slice_prob = outputs[..., 0].sigmoid().mean(0).cpu()
             threshold = point.threshold if point else EVEN
-            item["result"] = {"patient_probability": float(logit.sigmoid())}
+            item["result"] = {"patient_probability": float(probs.mean())}
+            item["spread"] = spread_of_samples(probs.tolist())
             item["slice_prob"] = slice_prob
-            item["region"] = _region(maps[:, 0].sigmoid().cpu(), slice_prob, item, threshold)
+            item["region"] = _region(maps[:, :, 0].sigmoid().mean(0).cpu(), slice_prob, item, threshold)
             item["carrying"] = _carrying(item["slice_index"].tolist(), slice_prob)
             item["record"] = _record(item, point)
             item[key] = _as_read(item["region"])
@@ -145,6 +152,7 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     positions_mm = slice_positions(item["brain"])
     dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
     record: dict[str, Any] = {"case": item.get("case", "image"), "patient_probability": prob}
+    record |= item["spread"]
     record["calibrated_probability"] = point.calibrated(prob) if point else None
     record["decision"] = point.decide(prob) if point else UNDECIDED
     record["operating_point"] = point.described() if point else None

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from custom_transforms.classification import auc, average_precision, best_f1_threshold, f1, sensitivity, specificity
 from custom_transforms.operating_point import read_operating_point
 from custom_transforms.patient_metrics import PatientRows, one_a_patient
+from custom_transforms.spread_of_samples import spread_of_samples
 
 Array = NDArray[np.float64]
 
@@ -21,6 +23,8 @@ OF_DECISIONS: dict[str, Callable[..., Array]] = {"f1": f1, "sensitivity": sensit
 
 class PatientScores(PatientRows):
     """One measure of the patients' probabilities; `rows` holds each patient's `case`, `label` and `prob`.
+
+    Of samples `prob` is the mean, and `spread` their standard deviation.
 
     Args:
         measure: `auc`, `average_precision`, or, at a threshold, `f1`, `sensitivity`, `specificity`.
@@ -48,8 +52,11 @@ class PatientScores(PatientRows):
         super().__init__()
 
     def update(self, output: Mapping[str, Any]) -> None:
-        """Add a patient: `pred` `(1,)`, one probability 0..1; `label`, 0 or 1; and `case`."""
-        row = {"case": output["case"], "label": int(output["label"]), "prob": float(output["pred"])}
+        """Add a patient: `pred` `(1,)`, a probability 0..1, or `(T, 1)`, samples of it; `label`, 0 or 1; and `case`."""
+        probs = torch.as_tensor(output["pred"], dtype=torch.float64).flatten().tolist()
+        row = {"case": output["case"], "label": int(output["label"]), "prob": float(np.mean(probs))}
+        if len(probs) > 1:
+            row["spread"] = spread_of_samples(probs)["spread"]
         self.rows.append(row)
 
     def compute(self) -> float:

@@ -12,9 +12,9 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.file_stem import file_stem
 from custom_transforms.operating_point import VERSION
 from custom_transforms.patient_metrics import evaluated_patients
-from custom_transforms.save_mask import file_stem
 
 Record = Mapping[str, Any]
 
@@ -55,6 +55,7 @@ def table_row(record: Record) -> dict[str, Any]:
     return {
         "case": record["case"],
         "probability": record["patient_probability"],
+        **{name: record[name] for name in ("samples", "spread", "samples_low", "samples_high") if name in record},
         "calibrated_probability": record["calibrated_probability"],
         "decision": record["decision"],
         "threshold": point.get("threshold"),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 
-from custom_transforms.atomic_file import whole_file
+from custom_transforms.file_stem import file_stem
+from custom_transforms.write_nifti import write_nifti
 
 
 class SaveImageMaskd(SaveImaged):
@@ -38,18 +37,6 @@ class SaveImageMaskd(SaveImaged):
         """Write each key, as uint8, and return the item unchanged."""
         for key in self.keys:
             mask: MetaTensor = data[key]
-            affine = mask.affine.cpu().numpy()
-            image = nib.Nifti1Image(mask.as_tensor()[0].cpu().numpy().astype(np.uint8), affine)
-            image.set_sform(affine, 1)
-            image.set_qform(affine, 1)
-            if not np.allclose(image.get_qform(), affine, atol=1e-3):  # a qform holds no shear
-                image.set_qform(None, 0)
-            image.header.set_xyzt_units("mm")
-            with whole_file(self.output_dir / f"{file_stem(str(data['case']))}{self.postfix}.nii.gz") as file:
-                nib.save(image, file)
+            path = self.output_dir / f"{file_stem(str(data['case']))}{self.postfix}.nii.gz"
+            write_nifti(path, mask.as_tensor()[0].cpu().numpy().astype(np.uint8), mask.affine.cpu().numpy())
         return dict(data)
-
-
-def file_stem(case: str) -> str:
-    """Make a case's name safe as a file's name: letters, digits, `.`, `_`, `-`, not starting with a dot."""
-    return re.sub(r"[^\w.-]|^\.", "_", case, flags=re.ASCII)

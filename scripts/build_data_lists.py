@@ -15,10 +15,11 @@ from custom_transforms.isolated_readers import read_ct_isolated, read_patient_is
 from data_lists.brats_layouts import EXPECTED_NAMES, LAYOUTS, find_data_set
 from data_lists.case_files import MODALITIES
 from data_lists.content import measure_cases
+from data_lists.cross_validation import write_with_folds
 from data_lists.ct_content import measure_studies
 from data_lists.ct_layout import EXPECTED_LAYOUT, find_ct_data_set, is_ct_data_set
 from data_lists.ct_list import CT_FRACTIONS, assemble_ct_list
-from data_lists.data_list_file import DataList, write_data_list
+from data_lists.data_list_file import DataList
 from data_lists.decathlon import assemble_data_list
 from data_lists.fold_table import format_fold_table
 from data_lists.neutral_names import hide_names
@@ -28,13 +29,13 @@ from data_lists.split import DEFAULT_FRACTIONS, DEFAULT_SEED, exact_shares
 def parse_arguments() -> argparse.Namespace:
     layouts = "\n".join(f"  {layout}: {names}" for layout, names in {**EXPECTED_NAMES, "CT": EXPECTED_LAYOUT}.items())
     style = {"epilog": f"layouts:\n{layouts}", "formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser, shares = argparse.ArgumentParser(description=__doc__, **style), ("TRAINING", "VALIDATION", "TEST")
-    add = parser.add_argument
+    add = (parser := argparse.ArgumentParser(description=__doc__, **style)).add_argument
     add("dataset_dir", type=Path, help="folder of the data set")
     add("--task", choices=("ct", "brats"), help="default: ct if there is a folder CTs or a table of labels")
     add("--output", type=Path, help="default: data_list.json in the data set's folder")
-    add("--fractions", type=float, nargs=3, metavar=shares, help="default: 0.7 0.15 0.15; for CT 0.6 0.2 0.2")
+    add("--fractions", type=float, nargs=3, metavar="F", help="training validation test: 0.7 0.15 0.15, CT 0.6 0.2 0.2")
     add("--seed", type=int, default=DEFAULT_SEED)
+    add("--folds", type=int, default=0, help="also write as many lists for an ensemble: data_list_fold0.json and so on")
     add("--unlabelled", action="store_true", help="for inference: no masks or labels, all cases in test")
     add("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes, 400 MB each")
     add("--layout", choices=LAYOUTS, help="of BraTS; default: recognised by file names, never brats2024")
@@ -67,8 +68,7 @@ def main() -> int:
     try:
         exact_shares(given.fractions or DEFAULT_FRACTIONS)  # refused now, not after minutes of reading
         output.parent.resolve(strict=True)  # and so is a folder that is not there
-        data_list = hide_names(build(given), given.dataset_dir, holds_identity)
-        write_data_list(data_list, output)
+        data_list = write_with_folds(hide_names(build(given), given.dataset_dir, holds_identity), output, given.folds)
     except (OSError, ValueError, RuntimeError) as error:
         print("build_data_lists:", *str(error).split(), file=sys.stderr)
         return 2

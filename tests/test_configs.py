@@ -38,11 +38,13 @@ def test_configs_are_formatted_and_stay_short(bundle: Path) -> None:
         (BRATS, ["train", "regions"], "train"),
         (BRATS, ["inference"], "infer"),
         (BRATS, ["inference", "regions"], "infer"),
+        (BRATS, ["inference", "regions", "uncertainty"], "infer"),
         (CT, ["train"], "train"),
         (CT, ["train", "from_scratch"], "train"),
         (CT, ["train", "frozen_copies"], "train"),
         (CT, ["inference"], "infer"),
         (CT, ["inference", "from_scratch"], "infer"),
+        (CT, ["inference", "uncertainty"], "infer"),
     ],
 )
 def test_programs_that_only_look_find_every_property(
@@ -65,7 +67,7 @@ def test_what_training_and_inference_share_is_the_same() -> None:
     train, inference = read("train"), read("inference")
     assert train["network_def"] == inference["network_def"]
     assert train["network"] == inference["network"]
-    assert train["validate"]["inferer"]["inferer"] == inference["inferer"]["inferer"]
+    assert train["validate"]["inferer"]["inferer"] == inference["single_pass"]
     for knob in ("regions", "label_convention", "channels", "dropout", "slices_per_chunk", "checkpoint", "models_dir"):
         assert train[knob] == inference[knob]
     image_steps = {name: step for name, step in train["steps"].items() if name != "regions"}
@@ -92,7 +94,9 @@ def test_patients_are_measured_as_in_training_and_with_the_backend_of_inference(
     inferer, validation = evaluate["validate::inferer"], train["validate"]["inferer"]
     validation = train["train"]["inferer"] if validation == "@train::inferer" else validation
     pooled = {key: value for key, value in validation["inferer"].items() if key != "scan_bfloat16"}  # of training alone
-    assert inferer == {**inference["inferer"], "inferer": pooled}
+    assert inferer == inference["inferer"]
+    assert evaluate["single_pass"] == pooled
+    assert evaluate["passes"] == inference["passes"] == "@single_pass"
     assert [evaluate[knob] for knob in ("backend", "exported")] == [inference[knob] for knob in ("backend", "exported")]
     assert inference["backend"] == "torch"
 
