@@ -19,6 +19,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from custom_transforms.file_stem import file_stem
 from custom_transforms.mri_study import MODALITIES
 from custom_transforms.orientation import require_axes
 from custom_transforms.patient_metrics import evaluated_patients
@@ -36,7 +37,6 @@ from custom_transforms.pictures import (
     show_axial,
 )
 from custom_transforms.representative_slices import choose_slices
-from custom_transforms.save_mask import file_stem
 
 Mask = NDArray[np.bool_]
 

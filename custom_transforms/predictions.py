@@ -12,8 +12,8 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.file_stem import file_stem
 from custom_transforms.patient_metrics import evaluated_patients
-from custom_transforms.save_mask import file_stem
 
 Record = Mapping[str, Any]
 

@@ -13,11 +13,11 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
 from custom_transforms.cache_estimate import require_room
+from custom_transforms.file_stem import file_stem
 from custom_transforms.mri_study import case_name
 from custom_transforms.prepared_items import PreparedItems
 from custom_transforms.refusal import RefusedError, last_line
 from custom_transforms.refused_patients import leave_out_refused
-from custom_transforms.save_mask import file_stem
 
 
 class Fold(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.file_stem import file_stem
 
 
 class SaveImageMaskd(SaveImaged):
@@ -48,8 +48,3 @@ class SaveImageMaskd(SaveImaged):
             with whole_file(self.output_dir / f"{file_stem(str(data['case']))}{self.postfix}.nii.gz") as file:
                 nib.save(image, file)
         return dict(data)
-
-
-def file_stem(case: str) -> str:
-    """Make a case's name safe as a file's name: letters, digits, `.`, `_`, `-`, not starting with a dot."""
-    return re.sub(r"[^\w.-]|^\.", "_", case, flags=re.ASCII)

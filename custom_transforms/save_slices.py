@@ -14,9 +14,9 @@ from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 from numpy.typing import NDArray
 
+from custom_transforms.file_stem import file_stem
 from custom_transforms.orientation import require_axes
 from custom_transforms.pictures import save_picture
-from custom_transforms.save_mask import file_stem
 from custom_transforms.slice_montage import ShownStudy, draw_slices
 
 

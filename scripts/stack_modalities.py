@@ -16,10 +16,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from custom_transforms.file_stem import file_stem
 from custom_transforms.mri_study import MODALITIES
 from custom_transforms.refusal import RefusedError
 from custom_transforms.runs.study_name import name_study
-from custom_transforms.save_mask import file_stem
 from custom_transforms.stacked_modalities import stack_modalities
 from data_lists.brats_items import list_brats_items
 from data_lists.data_list_file import CaseItem

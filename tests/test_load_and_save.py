@@ -13,10 +13,11 @@ from custom_transforms import autocast
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.autocast import CpuBfloat16Inferer
 from custom_transforms.data_list import load_fold
+from custom_transforms.file_stem import file_stem
 from custom_transforms.load_ct import LoadImageStudyd
 from custom_transforms.load_mri import LoadImageModalitiesd
 from custom_transforms.mri_study import read_patient
-from custom_transforms.save_mask import SaveImageMaskd, file_stem
+from custom_transforms.save_mask import SaveImageMaskd
 from custom_transforms.tumour_regions import LabelsToTumourRegionsd
 from data_lists.data_list_file import write_data_list
 from data_lists.decathlon import build_data_list

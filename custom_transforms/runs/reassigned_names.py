@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from custom_transforms.file_stem import file_stem
 from custom_transforms.runs.ledger import Entry, Ledger, newest_rows, now, read_row
-from custom_transforms.save_mask import file_stem
 
 
 def remove_reassigned(folder: Path, ledger: Ledger, owners: Mapping[str, str]) -> None:

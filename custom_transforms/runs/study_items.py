@@ -10,12 +10,12 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from custom_transforms.file_stem import file_stem
 from custom_transforms.mri_study import case_name
 from custom_transforms.resources import PeakMemory, megabytes
 from custom_transforms.runs.failures import describe_failure
 from custom_transforms.runs.study_name import name_study
 from custom_transforms.runs.study_record import input_sha256, input_state, item_state, row_id
-from custom_transforms.save_mask import file_stem
 
 STUDY = "study"  # key of an item's account, as JSON: a loader makes tensors of numbers
 
