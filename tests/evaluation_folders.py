@@ -1,0 +1,154 @@
+"""Folders as an evaluation leaves them, made from random numbers: 120 patients of a classifier, 40 of a segmenter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from custom_transforms.classification import auc, average_precision
+from custom_transforms.evidence.evidence_files import write_json, write_patients, write_table
+from custom_transforms.evidence.intervals import patient_interval
+from custom_transforms.pictures import save_picture
+
+NOTE = "Synthetic: random numbers, not patients."
+CONTEXT = {"version": "0.1.0", "date": "2026-11-27T21:00:00+00:00", "fold": "test"}
+CONTEXT |= {"data_list_sha256": "0f" * 32, "weights_sha256": "a7" * 32}
+Folder = dict[str, Any]
+
+
+def estimate(value: float, n: int = 120, method: str = "Clopper-Pearson", half: float = 0.07) -> dict[str, Any]:
+    return {
+        "value": value,
+        "ci_low": max(0.0, value - half),
+        "ci_high": min(1.0, value + half),
+        "n": n,
+        "method": method,
+    }
+
+
+def classifier_rows(patients: int = 120, seed: int = 7) -> list[dict[str, Any]]:
+    """Patients of a fair classifier; the third column of sub-groups is of one patient."""
+    random = np.random.default_rng(seed)
+    label = random.random(patients) < 0.4
+    prob = 1 / (1 + np.exp(-(random.normal(size=patients) * 1.3 + 1.7 * label - 1)))
+    sex, age = random.choice(["F", "M"], patients), random.integers(18, 90, patients)
+    return [
+        {"case": f"head_{index:03d}", "label": int(label[index]), "prob": float(prob[index]),
+         "decision": "positive" if prob[index] >= 0.4 else "negative", "sex": str(sex[index]), "age": int(age[index])}
+        for index in range(patients)
+    ]  # fmt: skip
+
+
+def write_classifier_folder(folder: Path, *, decided: bool = True, patients: int = 120, seed: int = 7) -> Folder:
+    """Write tables and `metrics.json` after the contract; give its content."""
+    rows = classifier_rows(patients, seed)
+    write_patients(folder, rows, "test")
+    label, prob = (np.array([row[key] for row in rows], dtype=float) for key in ("label", "prob"))
+    positive = prob >= 0.4
+    counts = {"tp": int((label * positive).sum()), "fp": int(((1 - label) * positive).sum()),
+              "fn": int((label * ~positive).sum()), "tn": int(((1 - label) * ~positive).sum())}  # fmt: skip
+    tp, fp, fn, tn = counts.values()
+    metrics = {"auc": patient_interval([label, prob], auc) | {"method": "DeLong"}}
+    metrics["average_precision"] = patient_interval([label, prob], average_precision)
+    decisions = {"f1": 2 * tp / (2 * tp + fp + fn), "sensitivity": tp / (tp + fn), "specificity": tn / (tn + fp),
+                 "ppv": tp / (tp + fp), "npv": tn / (tn + fn)}  # fmt: skip
+    metrics |= {name: estimate(value) for name, value in decisions.items()} if decided else {}
+    metrics |= {"brier": patient_interval([(label - prob) ** 2], np.mean)}
+    metrics |= {"calibration_slope": estimate(0.93, half=0.3), "calibration_intercept": estimate(-0.1, half=0.4)}
+    metrics |= {"expected_calibration_error": estimate(0.06, half=0.03, method="patient bootstrap")}
+    summary: Folder = {"note": NOTE, "task": "classification", "bundle": "ct_metastasis_classifier", **CONTEXT}
+    summary |= {"patients": patients, "positives": int(label.sum()), "settings": {"pooling": "max"}}
+    point = {"threshold": 0.4, "rule": "sensitivity at least 0.85", "split": "validation", "patients": 90}
+    point |= {"positives": 37, "date": "2026-11-20", "version": "2026-11-20.1", "weights_sha256": "a7" * 32}
+    summary |= {"operating_point": point if decided else None, "metrics": metrics}
+    if decided:
+        summary["confusion"] = counts
+        summary["at_prevalence"] = [
+            {"prevalence": share, "ppv": estimate(0.2 + share), "npv": estimate(0.98 - share / 5)}
+            for share in (0.05, 0.2)
+        ]
+    fixed = {"fixed": "specificity", "at_least": 0.9, "measure": "sensitivity", "threshold": 0.61}
+    summary["at_fixed"] = [{**fixed, "estimate": estimate(0.62)}]
+    groups = [
+        ("sex", "F", 61, ""),
+        ("sex", "M", 58, ""),
+        ("sex", "not stated", 1, "1 patient: too few to say anything"),
+    ]
+    groups += [("age", "0 to 40", 30, ""), ("age", "40 to 65", 45, ""), ("age", "65 and more", 45, "")]
+    summary["subgroups"] = [
+        {"column": column, "group": group, "patients": count, "positives": int(0.4 * count), "warning": warning,
+         "metrics": {"auc": estimate(0.9 - 0.02 * number, count, "DeLong")} if count > 1 else {}}
+        for number, (column, group, count, warning) in enumerate(groups)
+    ]  # fmt: skip
+    covered = np.linspace(0.1, 1, 10)
+    summary["risk_coverage"] = [
+        {"coverage": float(share), "patients": round(share * patients), "risk": float(0.2 * share**2)}
+        for share in covered
+    ]
+    summary["warnings"] = [] if decided else ["no operating point: no decision is made"]
+    write_json(folder / "metrics.json", summary)
+    return summary
+
+
+def segmenter_rows(patients: int = 40, seed: int = 7) -> list[dict[str, Any]]:
+    """Patients of a segmenter; the last has no enhancing tumour, and one voxel is marked."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for index in range(patients):
+        for region, share in (("TC", 0.4), ("WT", 1.0), ("ET", 0.25)):
+            truth_ml = 0.0 if (index == patients - 1 and region == "ET") else float(share * random.lognormal(3.3, 1))
+            dice = float(np.clip(0.9 - 0.6 / (1 + truth_ml) - random.exponential(0.08), 0, 1)) if truth_ml else 0.0
+            volume_ml = float(truth_ml * random.normal(1.02, 0.12)) if truth_ml else 0.001
+            tp, fp = int(1000 * truth_ml * dice), int(1000 * max(volume_ml - truth_ml * dice, 0))
+            counts = {"tp": tp, "fp": fp, "fn": int(1000 * truth_ml * (1 - dice)), "tn": 1_000_000}
+            hd95_mm = 240.0 if not truth_ml else float(2 + 20 * (1 - dice) * random.random())
+            rows.append({"case": f"BraTS_{index:03d}", "region": region, **counts,
+                         **{f"small_{name}": count // 10 for name, count in counts.items()},
+                         "dice": dice, "iou": dice / (2 - dice), "hd95_mm": hd95_mm,
+                         "surface_dice": min(1, dice + 0.05),
+                         "volume_ml": volume_ml, "truth_volume_ml": truth_ml, "lesion_dice": dice * 0.9,
+                         "lesion_hd95_mm": hd95_mm * 1.4})  # fmt: skip
+    return rows
+
+
+def write_segmenter_folder(folder: Path, *, patients: int = 40, seed: int = 7, drawn: bool = True) -> Folder:
+    """Write tables, `metrics.json` and, if `drawn`, a small overlay for each patient; give the summary."""
+    rows = segmenter_rows(patients, seed)
+    named = write_patients(folder, rows, "test")
+    lesions = [
+        {"row": row["row"], "region": row["region"], "lesion": lesion, "volume_ml": row["truth_volume_ml"] / lesion,
+         "dice": row["dice"], "hd95_mm": row["hd95_mm"], "found": int(row["dice"] > 0.1)}
+        for row in named if row["truth_volume_ml"] for lesion in (1, 2)
+    ]  # fmt: skip
+    write_table(folder / "lesions.csv", lesions)
+    regions, strata = {}, []
+    for region in ("TC", "WT", "ET"):
+        part = [row for row in rows if row["region"] == region]
+        measured = ("dice", "hd95_mm", "surface_dice", "lesion_dice", "lesion_hd95_mm")
+        regions[region] = {
+            f"mean_{name}": patient_interval([[row[name] for row in part]], np.mean) for name in measured
+        }
+        regions[region]["pooled_dice"] = estimate(0.84, patients)
+        for stratum, low, high in (("below 5 ml", 0, 5), ("5 to 20 ml", 5, 20), ("20 ml and more", 20, np.inf)):
+            inside = [row["dice"] for row in part if low <= row["truth_volume_ml"] < high]
+            found = {"mean_dice": patient_interval([inside], np.mean)} if inside else {}
+            strata.append({"region": region, "stratum": stratum, "patients": len(inside), "metrics": found})
+    by_case: dict[str, list[float]] = {}
+    for row in rows:
+        by_case.setdefault(row["case"], []).append(row["dice"])
+    summary: Folder = {"note": NOTE, "task": "segmentation", "bundle": "brats_attention_unet", **CONTEXT}
+    mean_dice = patient_interval([[np.mean(dice) for dice in by_case.values()]], np.mean)
+    summary |= {"patients": patients, "metrics": {"mean_dice": mean_dice}, "regions": regions, "strata": strata}
+    floors = [
+        {"region": name, "dice": 0.5, "modality": "T1ce", "threshold": 1.2, "direction": "above"} for name in regions
+    ]
+    summary |= {"best_single_threshold": {"mean_dice": 0.5, "regions": floors}, "warnings": []}
+    write_json(folder / "metrics.json", summary)
+    for case in by_case if drawn else ():
+        figure = Figure(figsize=(1, 0.7), layout="compressed")
+        figure.subplots().imshow(np.eye(6))
+        save_picture(figure, folder / "overlays" / f"{case}.png")
+    return summary
