@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from custom_transforms.evidence.wording import number
 from custom_transforms.file_stem import file_stem
 
 FOLDER = "overlays"
+Rows = Sequence[Mapping[str, str]]
 
 
 class CasePicture(NamedTuple):
@@ -24,49 +25,63 @@ class CasePicture(NamedTuple):
     file: Path | None
 
 
-def choose_cases(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Choose by mean Dice over regions; of an even number of patients the median is the lower one of the middle two.
+def choose_cases(mean_dice: Mapping[str, float], drawn: Collection[str] = ()) -> dict[str, str]:
+    """Choose the best, the worst, and the one nearest to the median; of equal ones the first.
 
     Args:
-        rows: of `patients.csv`, with `row`, `region` and `dice`.
+        mean_dice: of each patient by row id, at least one.
+        drawn: patients of whom there is a picture; the median case is one of them, if any are left.
 
     Returns:
-        row ids of `best`, `median` and `worst`; of two patients `best` and `worst`, of one the `best`.
+        row ids of `best`, `median` and `worst`; fewer of fewer than three patients.
     """
-    mean_dice = mean_dice_of(rows)
-    ascending = sorted(mean_dice, key=lambda row: (mean_dice[row], row))
-    chosen = {"best": ascending[-1], "worst": ascending[0], "median": ascending[(len(ascending) - 1) // 2]}
-    places = {row: place for place, row in reversed(chosen.items())}
-    return {place: row for row, place in sorted(places.items(), key=lambda pair: -ascending.index(pair[0]))}
+    rows = sorted(mean_dice)
+    chosen = {"best": max(rows, key=lambda row: mean_dice[row]), "worst": min(rows, key=lambda row: mean_dice[row])}
+    if chosen["best"] == chosen["worst"]:  # one patient, or all alike
+        return {"best": chosen["best"]}
+    left = [row for row in rows if row not in chosen.values()]
+    left = [row for row in left if row in drawn] or left
+    if left:
+        middle = float(np.median(list(mean_dice.values())))
+        chosen["median"] = min(left, key=lambda row: abs(mean_dice[row] - middle))
+    return {place: chosen[place] for place in ("best", "median", "worst") if place in chosen}
 
 
-def mean_dice_of(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+def mean_dice_of(rows: Rows) -> dict[str, float]:
     """Return the mean Dice over regions by row id; an empty cell does not count."""
     dice: dict[str, list[float]] = {}
     for row in rows:
-        dice.setdefault(row["row"], []).append(float(row["dice"] or "nan"))
-    means = {row: [value for value in values if np.isfinite(value)] for row, values in dice.items()}
-    return {row: float(np.mean(values)) for row, values in means.items() if values}
+        if row["dice"]:
+            dice.setdefault(row["row"], []).append(float(row["dice"]))
+    return {row: float(np.mean(values)) for row, values in dice.items()}
 
 
-def case_pictures(folder: Path, rows: Sequence[Mapping[str, str]]) -> list[CasePicture]:
+def case_pictures(folder: Path, rows: Rows) -> list[CasePicture]:
     """Find the pictures that the evaluation has drawn of the chosen cases.
 
     Args:
         folder: of the evaluation, with `row_ids.csv` and `overlays`; a case without picture is told of in words.
         rows: of `patients.csv`.
     """
+    files, mean_dice = _pictures(folder), mean_dice_of(rows)
+    if not mean_dice:
+        return []
+    found, middle = [], number(float(np.median(list(mean_dice.values()))))
+    for place, row in choose_cases(mean_dice, files).items():
+        by_region = [f"{part['region']} {number(float(part['dice'] or 'nan'))}" for part in rows if part["row"] == row]
+        told = f"Row {row}, mean Dice {number(mean_dice[row])} ({', '.join(by_region)})"
+        told += f"; the median is {middle}." if place == "median" else "."
+        words = f"Prediction as colour and truth as lines over FLAIR and T1ce. {told}"
+        caption = told if row in files else f"{told} No picture of it was drawn."
+        found.append(CasePicture(f"{place.capitalize()} case", caption, words, files.get(row)))
+    return found
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Find the picture of each row id that has one; none where the key to the ids has stayed at home."""
     try:
         cases = read_cases(folder)
-    except (OSError, KeyError):  # the key stays at home, and the report can be written elsewhere
-        cases = {}
-    mean_dice, found = mean_dice_of(rows), []
-    for place, row in choose_cases(rows).items():
-        file = folder / FOLDER / f"{file_stem(cases[row])}.png" if row in cases else None
-        by_region = [f"{part['region']} {number(float(part['dice'] or 'nan'))}" for part in rows if part["row"] == row]
-        caption = f"Row {row}, mean Dice {number(mean_dice[row])}: {', '.join(by_region)}."
-        drawn = file is not None and file.is_file()
-        told = caption if drawn else f"{caption} No picture of it was drawn."
-        words = f"Prediction and truth over FLAIR and T1ce of row {row}, mean Dice {number(mean_dice[row])}."
-        found.append(CasePicture(f"{place.capitalize()} case", told, words, file if drawn else None))
-    return found
+    except (OSError, KeyError):
+        return {}
+    files = {row: folder / FOLDER / f"{file_stem(case)}.png" for row, case in cases.items()}
+    return {row: file for row, file in files.items() if file.is_file()}

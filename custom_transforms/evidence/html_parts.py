@@ -5,8 +5,8 @@ PARTS = """
 {% if found %}{{ found.value | number }}<small>{{ found | interval }}</small>{% else %}&ndash;{% endif %}
 {%- endmacro %}
 
-{% macro table(caption) -%}
-<div class="scroll" role="region" tabindex="0" aria-label="{{ caption }}"><table>
+{% macro table(caption, kind="") -%}
+<div class="scroll" role="region" tabindex="0" aria-label="{{ caption }}"><table class="{{ kind }}">
 <caption>{{ caption }}</caption>
 {{ caller() }}
 </table></div>
@@ -70,7 +70,9 @@ interval</th><th scope="col" class="number">n</th><th scope="col">Interval by</t
 <div class="{{ 'cases' if wide else 'figures' }}">
 {% for picture in pictures %}
 <figure{% if wide %} class="wide"{% endif %}>
-{% if picture.png %}<img src="data:image/png;base64,{{ picture.png }}" alt="{{ picture.title }}. {{ picture.words }}">{% endif %}
+{% if picture.png %}
+<img src="data:image/png;base64,{{ picture.png }}" alt="{{ picture.title }}. {{ picture.words }}">
+{% endif %}
 <figcaption>{% if wide %}<b>{{ picture.title }}.</b> {% endif %}{{ picture.caption }}</figcaption></figure>
 {% endfor %}
 </div>

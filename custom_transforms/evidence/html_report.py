@@ -48,7 +48,6 @@ def render_page(
         lesions: estimates by region.
         files: name, content, and whether it may be given away.
     """
-    floors = summary.get("best_single_threshold") or {}
     return (
         _environment()
         .get_template("page")
@@ -61,7 +60,7 @@ def render_page(
             who=who_was_measured(summary),
             point=operating_point_facts(summary.get("operating_point")),
             reading=READING[summary["task"]],
-            floors=[(floor["region"], floor["dice"]) for floor in floors.get("regions", [])],
+            floors=_floors(summary),
             pictures=pictures,
             cases=cases,
             lesions=lesions or {},
@@ -84,6 +83,13 @@ def _environment() -> Environment:
         "percent": lambda share: f"{100 * share:g} %",
     }
     return environment
+
+
+def _floors(summary: Mapping[str, Any]) -> list[tuple[str, Metrics, float]]:
+    """Put beside each other, by region, what the network and what a single threshold reaches."""
+    floors = (summary.get("best_single_threshold") or {}).get("regions", [])
+    regions = summary.get("regions", {})
+    return [(part["region"], regions.get(part["region"], {}).get("mean_dice", {}), part["dice"]) for part in floors]
 
 
 def _names(parts: Any) -> list[str]:

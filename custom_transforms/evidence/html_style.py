@@ -24,12 +24,12 @@ p, ul, dl { margin: .4rem 0 .8rem; max-width: 75ch; }
 table { border-collapse: collapse; width: 100%; margin: .4rem 0 1rem; font-size: .94rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid var(--line); }
-thead th { background: var(--head); border-bottom: 2px solid #7d8890; }
+thead th { background: var(--head); border-bottom: 2px solid #7d8890; white-space: nowrap; }
 tbody th { font-weight: 600; overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td small, th small, .tile small { display: block; font-weight: 400; color: var(--quiet); font-size: .86rem; }
 td.long { overflow-wrap: anywhere; }
-table.facts { width: auto; min-width: 50%; }
+table.facts, table.narrow { width: auto; min-width: 50%; }
 table.facts th { white-space: nowrap; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .94em;
   overflow-wrap: anywhere; }
@@ -46,7 +46,7 @@ a { color: var(--blue); }
   nav { display: none; }
   h1, h2, h3, caption { break-after: avoid; }
   h2 { margin-top: 1.4rem; }
-  tr, .box, .tile { break-inside: avoid; }
+  tr, table, .box, .tile { break-inside: avoid; }
   thead { display: table-header-group; }
   .scroll { overflow: visible; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1rem; }
