@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 Array = NDArray[np.float64]
 
@@ -35,14 +34,18 @@ def auc(labels: Array, probs: Array, axis: int = -1) -> Array:
 
 
 def average_precision(labels: Array, probs: Array, axis: int = -1) -> Array:
-    """Average precision, for one sample or for resamples `(…, P)`; NaN where there is no positive."""
-    pairs = np.stack([np.moveaxis(np.asarray(part), axis, -1) for part in (labels, probs)], axis=-1)
+    """Average precision: mean over positives of the precision at their own probability.
 
-    def one(pair: Array) -> float:
-        return float(average_precision_score(pair[:, 0], pair[:, 1])) if pair[:, 0].any() else float("nan")
+    scikit-learn's `average_precision_score` gives the same for one sample, in milliseconds; this takes thousands of
+    resamples at once.
 
-    found = [one(pair) for pair in pairs.reshape(-1, *pairs.shape[-2:])]
-    return np.asarray(found, dtype=np.float64).reshape(pairs.shape[:-2])
+    Args and returns: as `auc`; NaN where there is no positive.
+    """
+    labels, probs = np.moveaxis(np.asarray(labels), axis, -1), np.moveaxis(np.asarray(probs), axis, -1)
+    hits = np.cumsum(np.take_along_axis(labels, np.argsort(-probs, axis=-1), -1), axis=-1)
+    at_or_above = rankdata(-probs, method="max", axis=-1).astype(np.int64)  # patients, so that ties are one step
+    precision = np.take_along_axis(hits, at_or_above - 1, -1) / at_or_above
+    return _ratio((precision * labels).sum(-1), labels.sum(-1))
 
 
 def sensitivity(labels: Array, decisions: Array, axis: int = -1) -> Array:

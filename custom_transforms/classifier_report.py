@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import numpy as np
 from ignite.engine import Engine, Events
 
+from custom_transforms.evidence.case_columns import case_columns
+from custom_transforms.evidence.classifier_evidence import NO_DECISION, classifier_evidence
 from custom_transforms.evidence.evidence_files import write_json, write_patients
-from custom_transforms.evidence.intervals import Estimate, patient_interval
-from custom_transforms.operating_point import read_operating_point
-from custom_transforms.patient_metrics import Row
-from custom_transforms.patient_scores import OF_DECISIONS, OF_PROBS, PatientScores
+from custom_transforms.file_hash import file_sha256
+from custom_transforms.operating_point import OperatingPoint, read_operating_point
+from custom_transforms.patient_scores import PatientScores
 
-
-def summarise_scores(rows: Sequence[Row], threshold: float) -> dict[str, Estimate]:
-    """Estimate every measure, each with its 95 % interval over patients.
-
-    Args:
-        rows: with `label`, 0 or 1, and `prob`, 0..1; one a patient.
-        threshold: patients at or above it are decided positive.
-    """
-    labels, probs = (np.array([row[key] for row in rows], dtype=np.float64) for key in ("label", "prob"))
-    decisions = (probs >= threshold).astype(np.float64)
-    found = {name: patient_interval([labels, probs], measure) for name, measure in OF_PROBS.items()}
-    return found | {name: patient_interval([labels, decisions], measure) for name, measure in OF_DECISIONS.items()}
+logger = logging.getLogger(__name__)
 
 
 class ClassifierReportHandler:
@@ -38,10 +28,13 @@ class ClassifierReportHandler:
     Args:
         metric: the rows' source.
         output_dir: folder of the files.
-        operating_point: file with the threshold.
+        data_list: file of the patients, whose keys are the columns of sub-groups.
+        fold: part of it that was measured.
+        operating_point: file with the threshold. Where there is none, no decision is made, and a warning says so.
         weights: file of the network that the threshold must belong to.
-        settings: pooling and preprocessing that it must belong to; see `OperatingPoint`.
-        fold: part of the data list that was measured; stands in the summary.
+        origin: `bundle`, its `version`, and `settings`, the pooling and preprocessing, which the threshold must
+            belong to.
+        measures: what the user asks for, `prevalences`, `fixed` and `subgroups`; see `classifier_evidence`.
         note: what the reader must know of the data, such as that they are synthetic; stands first in the file.
     """
 
@@ -50,48 +43,75 @@ class ClassifierReportHandler:
         metric: PatientScores,
         output_dir: str | Path,
         *,
+        data_list: str | Path,
+        fold: str,
         operating_point: str | Path,
         weights: str | Path,
-        settings: Mapping[str, Any] | None = None,
-        fold: str,
+        origin: Mapping[str, Any],
+        measures: Mapping[str, Any] | None = None,
         note: str = "",
     ) -> None:
         self.metric = metric
         self.output_dir = Path(output_dir)
-        self.operating_point = operating_point
-        self.weights = weights
-        self.settings = settings
+        self.data_list = data_list
         self.fold = fold
+        self.operating_point = Path(operating_point)
+        self.weights = weights
+        self.origin = origin
+        self.measures = dict(measures or {})
         self.note = note
 
     def attach(self, engine: Engine) -> None:
-        """Look for the threshold before the first patient, and write when all were seen."""
-        engine.add_event_handler(Events.STARTED, self.read_threshold)
+        """Look for threshold and columns before the first patient, and write when all were seen."""
+        engine.add_event_handler(Events.STARTED, self.read_files)
         engine.add_event_handler(Events.COMPLETED, self)
 
-    def read_threshold(self, engine: Engine) -> None:
-        """Read the operating point.
+    def read_files(self, engine: Engine) -> None:
+        """Read the operating point, if there is one, and the columns of the sub-groups.
 
         Raises:
-            RefusedError: see `read_operating_point`.
+            RefusedError: see `read_operating_point`, `case_columns` and `classifier_evidence`; that an operating
+                point is absent is no reason.
         """
-        self.point = read_operating_point(self.operating_point, self.weights, self.settings)
+        self.columns = case_columns(self.data_list, self.fold, self.measures.get("subgroups") or {})
+        self.point: OperatingPoint | None = None
+        if self.operating_point.is_file():
+            self.point = read_operating_point(self.operating_point, self.weights, self.origin["settings"])
+        else:
+            logger.warning("%s: %s", self.operating_point.name, NO_DECISION)
+        made_up = [{"label": place % 2, "prob": 0.5, **self.columns[case]} for place, case in enumerate(self.columns)]
+        if made_up:  # a mistake in what is asked for is told now, and not after the last patient
+            classifier_evidence(made_up, threshold=0.5, **self.measures)
 
     def __call__(self, engine: Engine) -> None:
         """Write the files, on the first rank."""
-        rows = self.metric.rows
-        if idist.get_rank() != 0 or not rows:
+        if idist.get_rank() != 0 or not self.metric.rows:
             return
-        named = [{**row, "decision": _decision(row["prob"], self.point.threshold)} for row in rows]
-        write_patients(self.output_dir, named, self.fold)
-        summary: dict[str, Any] = {"note": self.note} if self.note else {}
-        summary |= {"task": "classification", "fold": self.fold, "patients": len(rows)}
-        summary["positives"] = sum(row["label"] for row in rows)
-        summary["metrics"] = summarise_scores(rows, self.point.threshold)
-        summary["operating_point"] = asdict(self.point)
-        write_json(self.output_dir / "metrics.json", summary)
-        logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
+        threshold = self.point.threshold if self.point else None
+        rows = [
+            {**row, "decision": _decision(row["prob"], threshold), **self.columns.get(row["case"], {})}
+            for row in self.metric.rows
+        ]
+        evidence = classifier_evidence(rows, threshold=threshold, **self.measures)
+        write_patients(self.output_dir, rows, self.fold)
+        write_json(self.output_dir / "metrics.json", self._context() | evidence)
+        for warning in evidence["warnings"]:
+            logger.warning("%s", warning)
+        logger.info("wrote %s", self.output_dir / "metrics.json")
+
+    def _context(self) -> dict[str, Any]:
+        """Say what was measured on whom, and what was asked for."""
+        context: dict[str, Any] = {"note": self.note} if self.note else {}
+        context |= {"task": "classification", "bundle": self.origin["bundle"], "version": self.origin["version"]}
+        context |= {"date": date.today().isoformat(), "fold": self.fold, "patients": len(self.metric.rows)}
+        context["positives"] = sum(row["label"] for row in self.metric.rows)
+        context |= {"data_list_sha256": file_sha256(self.data_list), "weights_sha256": file_sha256(self.weights)}
+        context |= {"settings": self.origin["settings"], "measures": self.measures}
+        context["operating_point"] = asdict(self.point) if self.point else None
+        return context
 
 
-def _decision(prob: float, threshold: float) -> str:
+def _decision(prob: float, threshold: float | None) -> str:
+    if threshold is None:
+        return "none: no operating point"
     return "positive" if prob >= threshold else "negative"

@@ -24,8 +24,9 @@ class PatientScores(PatientRows):
 
     Args:
         measure: `auc`, `average_precision`, or, at a threshold, `f1`, `sensitivity`, `specificity`.
-        operating_point: file with the threshold; the default, None, takes that with the best F1 on the very patients
-            that are measured, which is right for choosing a model and flatters it as a result.
+        operating_point: file with the threshold; where there is no such file, what needs a decision is NaN. The
+            default, None, takes the threshold with the best F1 on the very patients that are measured, which is right
+            for choosing a model and flatters it as a result.
         weights: file of the network that the operating point must belong to.
 
     After `compute`, `threshold` holds the threshold that was used.
@@ -60,9 +61,13 @@ class PatientScores(PatientRows):
         self.threshold = self._choose(labels, probs)
         if self.measure in OF_PROBS:
             return float(OF_PROBS[self.measure](labels, probs))
+        if not np.isfinite(self.threshold):
+            return float("nan")
         return float(OF_DECISIONS[self.measure](labels, (probs >= self.threshold).astype(np.float64)))
 
     def _choose(self, labels: Array, probs: Array) -> float:
         if self.operating_point is None:
             return best_f1_threshold(labels, probs)
+        if not Path(self.operating_point).is_file():
+            return float("nan")
         return read_operating_point(self.operating_point, self.weights).threshold

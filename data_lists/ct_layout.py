@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from data_lists.ct_columns import Columns, read_columns
 from data_lists.split import patient_normal_form
 
 logger = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ class CtStudy:
         patient: name of the study's folder or file, which is the patient's id in the table.
         image: folder of DICOM files, at any depth, or NIfTI file, as a POSIX path relative to the data-set folder.
         label: 1 with brain metastases, 0 without, None if unlabelled.
+        columns: texts of the table's columns that were asked for.
     """
 
     patient: str
     image: str
     label: int | None
+    columns: Columns = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ def is_ct_data_set(dataset_dir: Path) -> bool:
     return (dataset_dir / FOLDER).is_dir() or bool(dataset_dir.is_dir() and _tables(dataset_dir))
 
 
-def find_ct_data_set(dataset_dir: Path, *, table: Path | None = None, unlabelled: bool = False) -> CtDataSet:
+def find_ct_data_set(
+    dataset_dir: Path, *, table: Path | None = None, unlabelled: bool = False, columns: Sequence[str] = ()
+) -> CtDataSet:
     """Find studies and their labels; no image is read.
 
     Studies are the folders and NIfTI files in `CTs`, or in the data-set folder itself where it has no `CTs`. A folder
@@ -62,6 +67,7 @@ def find_ct_data_set(dataset_dir: Path, *, table: Path | None = None, unlabelled
         dataset_dir: folder of the data set.
         table: csv with the columns PatientID and Label (0 or 1); the default, None, is the one in the data-set folder.
         unlabelled: no labels, as for inference; a table is not read.
+        columns: names of more columns of the table that each study is to have; see `ct_columns`.
 
     Returns:
         The data set.
@@ -69,19 +75,24 @@ def find_ct_data_set(dataset_dir: Path, *, table: Path | None = None, unlabelled
     Raises:
         NotADirectoryError: If the folder does not exist.
         ValueError: If there is no study, a study has no label or a label no study, a patient has two labels, two
-            studies or two spellings, or the table is missing or is not as described.
+            studies or two spellings, the table is missing or is not as described, or a column cannot be had.
     """
     if not dataset_dir.is_dir():
         raise NotADirectoryError(f"expected the folder of a data set, got {dataset_dir}")
     images = _find_images(dataset_dir)
+    if unlabelled and columns:
+        raise ValueError(f"expected a table of labels for the columns {', '.join(columns)}, got unlabelled studies")
     if unlabelled:
         return CtDataSet(dataset_dir, tuple(CtStudy(patient, image, None) for patient, image in images.items()))
-    labels = _read_labels(table or _only_table(dataset_dir))
+    table = table or _only_table(dataset_dir)
+    labels = _read_labels(table)
+    texts = read_columns(table, columns, patient=PATIENT)
     by_form = {patient_normal_form(patient): patient for patient in labels}
     of_image = {patient: by_form.get(patient_normal_form(patient)) for patient in images}
     _require_none((patient for patient, found in of_image.items() if found is None), expected="a label of each study")
     _require_none(labels.keys() - set(of_image.values()), expected="a study for each label")
-    studies = (CtStudy(patient, images[patient], labels[str(found)]) for patient, found in of_image.items())
+    named = {patient: str(found) for patient, found in of_image.items()}
+    studies = (CtStudy(patient, images[patient], labels[name], texts[name]) for patient, name in named.items())
     return CtDataSet(dataset_dir, tuple(studies))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from data_lists.ct_content import CtContent, ReadScan, measure_studies
 from data_lists.ct_layout import CtDataSet, CtStudy, find_ct_data_set
@@ -91,6 +92,8 @@ def _header(data_set: CtDataSet, *, description: str, seed: int) -> DataList:
     }
     if data_set.cases[0].label is not None:
         header["labels"] = dict(_LABELS)
+    if data_set.cases[0].columns:
+        header["columns"] = list(data_set.cases[0].columns)
     header["seed"] = seed
     return header
 
@@ -101,7 +104,7 @@ def _item(study: CtStudy, content: CtContent) -> CaseItem:
         item["label"] = study.label
     item["slices"] = content.slices
     item["sha256"] = {"image": content.sha256}
-    return item
+    return cast(CaseItem, {**item, **study.columns})
 
 
 def _check_unique(studies: Sequence[CtStudy], contents: Sequence[CtContent]) -> None:

@@ -14,6 +14,8 @@ from data_lists.split import FOLDS, check_no_leak
 class CaseItem(TypedDict, total=False):
     """One case of a list; `label` only if labelled: the file of a mask, or the class of a patient.
 
+    A case of CT also has a text or None under each name in the list's `columns`.
+
     For MRI, `modalities` is the order of the files or channels of `image`, the hashes in `sha256["image"]` are always
     those of FLAIR, T1, T1ce, T2, `slices` is there only for h5 slices, and the convention of the labels and
     `tumour_ml` only with a mask. `refused` says of files that are no case why, in the parts of a reason.
@@ -32,7 +34,7 @@ class CaseItem(TypedDict, total=False):
 
 
 class DataList(TypedDict, total=False):
-    """A data list; `labels` and `label_convention` only if labelled."""
+    """A data list; `labels` and `label_convention` only if labelled, `columns` only if cases carry some of a table."""
 
     name: str
     description: str
@@ -41,6 +43,7 @@ class DataList(TypedDict, total=False):
     modality: dict[str, str]
     labels: dict[str, str]
     label_convention: str
+    columns: list[str]
     seed: int
     numTraining: int
     numValidation: int

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
+from data_lists.ct_columns import GivesAway, check_columns
 from data_lists.data_list_file import DataList
 from data_lists.split import FOLDS
 
 logger = logging.getLogger(__name__)
-GivesAway = Callable[[str, Path], bool]
 
 
 def hide_names(data_list: DataList, dataset_dir: Path, gives_away: GivesAway) -> DataList:
     """Number the patients whose names, those of their folders or files, give away who they are.
 
-    Everything that is written of a case later on carries its `case`. The paths in the list stay as they are.
+    Everything that is written of a case later on carries its `case`. The paths in the list stay as they are. The
+    columns that the list carries must not hold such names.
 
     Args:
         data_list: changed in place: `case` and `patient` become `patient_0007` and the like, counted in order of names.
@@ -25,7 +25,11 @@ def hide_names(data_list: DataList, dataset_dir: Path, gives_away: GivesAway) ->
 
     Returns:
         The same list.
+
+    Raises:
+        ValueError: A column holds what identifies; see `check_columns`.
     """
+    check_columns(data_list, dataset_dir, gives_away)
     items = [item for fold in FOLDS for item in data_list.get(fold, [])]
     numbers = {name: number for number, name in enumerate(sorted({item["patient"] for item in items}), start=1)}
     renamed: dict[str, int] = {}

@@ -40,22 +40,23 @@ def parse_arguments() -> argparse.Namespace:
     add("--layout", choices=LAYOUTS, help="of BraTS; default: recognised by file names, never brats2024")
     add("--modalities", nargs=4, choices=MODALITIES, help="of BraTS: channel order of kaggle_h5 slices")
     add("--table", type=Path, help="of CT: csv of labels; default: the one in the data set's folder")
+    add("--columns", nargs="+", default=[], help="of CT: more columns of it, as age or scanner, for sub-groups")
     return parser.parse_args()
 
 
 def build(given: argparse.Namespace) -> DataList:
     is_ct = given.task == "ct" or (given.task is None and bool(given.table or is_ct_data_set(given.dataset_dir)))
-    if (given.layout or given.modalities) if is_ct else given.table:
-        raise ValueError("expected --layout and --modalities only for BraTS, --table only for CT")
+    if (given.layout or given.modalities) if is_ct else (given.table or given.columns):
+        raise ValueError("expected --layout and --modalities only for BraTS, --table and --columns only for CT")
     fractions = given.fractions or (CT_FRACTIONS if is_ct else DEFAULT_FRACTIONS)
+    names = ("table", "columns", "unlabelled") if is_ct else ("layout", "modalities", "unlabelled")
+    options = {name: vars(given)[name] for name in names}
     if is_ct:
-        data_set = find_ct_data_set(given.dataset_dir, table=given.table, unlabelled=given.unlabelled)
+        data_set = find_ct_data_set(given.dataset_dir, **options)
         measured, assemble = measure_studies(data_set, read=read_ct_isolated, workers=given.workers), assemble_ct_list
     else:
-        options = {name: vars(given)[name] for name in ("layout", "modalities", "unlabelled")}
-        data_set = find_data_set(given.dataset_dir, **options)
+        data_set, assemble = find_data_set(given.dataset_dir, **options), assemble_data_list
         measured = measure_cases(data_set, read=read_patient_isolated, workers=given.workers)
-        assemble = assemble_data_list
     contents = list(tqdm(measured, total=len(data_set.cases), desc="reading cases", unit="case", disable=None))
     return assemble(data_set, contents, fractions=fractions, seed=given.seed)
 

@@ -242,7 +242,9 @@ def test_command_writes_the_list_that_the_library_builds(tmp_path: Path) -> None
 def test_command_refuses_options_of_the_other_task(tmp_path: Path) -> None:
     done = run_command(make_set(tmp_path, patients=2), "--layout", "brats2018")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == ("build_data_lists: expected --layout and --modalities only for BraTS, --table only for CT\n")
+    assert done.stderr == (
+        "build_data_lists: expected --layout and --modalities only for BraTS, --table and --columns only for CT\n"
+    )
 
 
 def test_files_that_are_no_studies_are_counted_in_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -56,12 +56,13 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON, whole or not at all; NaN and infinity, which JSON does not have, become null."""
     with whole_file(path) as file:
-        file.write_text(json.dumps(_finite(content), indent=1) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(without_nan(content), indent=1) + "\n", encoding="utf-8")
 
 
-def _finite(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Copy plain values, with None in place of NaN and infinity."""
     if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: without_nan(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
+        return [without_nan(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
