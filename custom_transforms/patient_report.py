@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from custom_transforms.evidence.evidence_files import write_json, write_patients
 from custom_transforms.evidence.intervals import Estimate, patient_interval
+from custom_transforms.evidence.write_report import write_report
 from custom_transforms.patient_metrics import PatientMetrics, Row
 from custom_transforms.threshold_baseline import ThresholdBaseline
 
@@ -98,6 +99,7 @@ class PatientReportHandler:
         if idist.get_rank() == 0 and self.metric.rows:
             write_patients(self.output_dir, self.metric.rows, self.fold)
             write_json(self.output_dir / "metrics.json", self._summary())
+            write_report(self.output_dir)
             logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
 
     def _summary(self) -> dict[str, Any]:

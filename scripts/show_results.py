@@ -15,6 +15,7 @@ from typing import Any
 PLACES = {
     "masks": "masks",
     "predictions": "predictions/predictions.csv",
+    "report": "eval/report.html",
     "metrics": "eval/metrics.json",
     "by patient": "eval/patients.csv",
     "row ids": "eval/row_ids.csv",

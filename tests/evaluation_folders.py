@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from custom_transforms.classification import auc, average_precision
+from custom_transforms.evidence.classifier_evidence import classifier_evidence
 from custom_transforms.evidence.evidence_files import write_json, write_patients, write_table
 from custom_transforms.evidence.intervals import patient_interval
-from custom_transforms.pictures import save_picture
+from custom_transforms.pictures import picture_bytes
 
 NOTE = "Synthetic: random numbers, not patients."
 CONTEXT = {"version": "0.1.0", "date": "2026-11-27T21:00:00+00:00", "fold": "test"}
@@ -30,11 +30,12 @@ def estimate(value: float, n: int = 120, method: str = "Clopper-Pearson", half: 
 
 
 def classifier_rows(patients: int = 120, seed: int = 7) -> list[dict[str, Any]]:
-    """Patients of a fair classifier; the third column of sub-groups is of one patient."""
+    """Patients of a fair classifier, with sex, which of two is not known, and age."""
     random = np.random.default_rng(seed)
     label = random.random(patients) < 0.4
     prob = 1 / (1 + np.exp(-(random.normal(size=patients) * 1.3 + 1.7 * label - 1)))
     sex, age = random.choice(["F", "M"], patients), random.integers(18, 90, patients)
+    sex[:2] = ""
     return [
         {"case": f"head_{index:03d}", "label": int(label[index]), "prob": float(prob[index]),
          "decision": "positive" if prob[index] >= 0.4 else "negative", "sex": str(sex[index]), "age": int(age[index])}
@@ -46,49 +47,17 @@ def write_classifier_folder(folder: Path, *, decided: bool = True, patients: int
     """Write tables and `metrics.json` after the contract; give its content."""
     rows = classifier_rows(patients, seed)
     write_patients(folder, rows, "test")
-    label, prob = (np.array([row[key] for row in rows], dtype=float) for key in ("label", "prob"))
-    positive = prob >= 0.4
-    counts = {"tp": int((label * positive).sum()), "fp": int(((1 - label) * positive).sum()),
-              "fn": int((label * ~positive).sum()), "tn": int(((1 - label) * ~positive).sum())}  # fmt: skip
-    tp, fp, fn, tn = counts.values()
-    metrics = {"auc": patient_interval([label, prob], auc) | {"method": "DeLong"}}
-    metrics["average_precision"] = patient_interval([label, prob], average_precision)
-    decisions = {"f1": 2 * tp / (2 * tp + fp + fn), "sensitivity": tp / (tp + fn), "specificity": tn / (tn + fp),
-                 "ppv": tp / (tp + fp), "npv": tn / (tn + fn)}  # fmt: skip
-    metrics |= {name: estimate(value) for name, value in decisions.items()} if decided else {}
-    metrics |= {"brier": patient_interval([(label - prob) ** 2], np.mean)}
-    metrics |= {"calibration_slope": estimate(0.93, half=0.3), "calibration_intercept": estimate(-0.1, half=0.4)}
-    metrics |= {"expected_calibration_error": estimate(0.06, half=0.03, method="patient bootstrap")}
+    measures = {
+        "prevalences": [0.05, 0.2],
+        "fixed": {"specificity": [0.9]},
+        "subgroups": {"sex": None, "age": [40, 65]},
+    }
+    found = classifier_evidence(rows, threshold=0.4 if decided else None, **measures)
     summary: Folder = {"note": NOTE, "task": "classification", "bundle": "ct_metastasis_classifier", **CONTEXT}
-    summary |= {"patients": patients, "positives": int(label.sum()), "settings": {"pooling": "max"}}
+    summary |= {"patients": patients, "positives": sum(row["label"] for row in rows), "settings": {"pooling": "max"}}
     point = {"threshold": 0.4, "rule": "sensitivity at least 0.85", "split": "validation", "patients": 90}
     point |= {"positives": 37, "date": "2026-11-20", "version": "2026-11-20.1", "weights_sha256": "a7" * 32}
-    summary |= {"operating_point": point if decided else None, "metrics": metrics}
-    if decided:
-        summary["confusion"] = counts
-        summary["at_prevalence"] = [
-            {"prevalence": share, "ppv": estimate(0.2 + share), "npv": estimate(0.98 - share / 5)}
-            for share in (0.05, 0.2)
-        ]
-    fixed = {"fixed": "specificity", "at_least": 0.9, "measure": "sensitivity", "threshold": 0.61}
-    summary["at_fixed"] = [{**fixed, "estimate": estimate(0.62)}]
-    groups = [
-        ("sex", "F", 61, ""),
-        ("sex", "M", 58, ""),
-        ("sex", "not stated", 1, "1 patient: too few to say anything"),
-    ]
-    groups += [("age", "0 to 40", 30, ""), ("age", "40 to 65", 45, ""), ("age", "65 and more", 45, "")]
-    summary["subgroups"] = [
-        {"column": column, "group": group, "patients": count, "positives": int(0.4 * count), "warning": warning,
-         "metrics": {"auc": estimate(0.9 - 0.02 * number, count, "DeLong")} if count > 1 else {}}
-        for number, (column, group, count, warning) in enumerate(groups)
-    ]  # fmt: skip
-    covered = np.linspace(0.1, 1, 10)
-    summary["risk_coverage"] = [
-        {"coverage": float(share), "patients": round(share * patients), "risk": float(0.2 * share**2)}
-        for share in covered
-    ]
-    summary["warnings"] = [] if decided else ["no operating point: no decision is made"]
+    summary |= {"measures": measures, "operating_point": point if decided else None, **found}
     write_json(folder / "metrics.json", summary)
     return summary
 
@@ -147,8 +116,10 @@ def write_segmenter_folder(folder: Path, *, patients: int = 40, seed: int = 7, d
     ]
     summary |= {"best_single_threshold": {"mean_dice": 0.5, "regions": floors}, "warnings": []}
     write_json(folder / "metrics.json", summary)
+    figure = Figure(figsize=(1, 0.7), layout="compressed")
+    figure.subplots().imshow(np.eye(6))
+    picture = picture_bytes(figure)
     for case in by_case if drawn else ():
-        figure = Figure(figsize=(1, 0.7), layout="compressed")
-        figure.subplots().imshow(np.eye(6))
-        save_picture(figure, folder / "overlays" / f"{case}.png")
+        (folder / "overlays").mkdir(exist_ok=True)
+        (folder / "overlays" / f"{case}.png").write_bytes(picture)
     return summary

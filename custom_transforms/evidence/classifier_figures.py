@@ -39,7 +39,7 @@ def draw_classifier(summary: Summary, rows: Sequence[Mapping[str, str]]) -> list
     if summary.get("confusion"):
         pictures.append(draw_confusion(summary["confusion"]))
     if summary.get("risk_coverage"):
-        pictures.append(draw_risk_coverage(summary["risk_coverage"]))
+        pictures.append(draw_risk_coverage(summary["risk_coverage"], summary.get("aurc") or {}))
     return pictures + draw_subgroups(summary)
 
 
@@ -111,7 +111,7 @@ def draw_confusion(confusion: Mapping[str, int]) -> Picture:
     return Picture("confusion", "Decisions at the operating point", caption, words, figure)
 
 
-def draw_risk_coverage(points: Sequence[Mapping[str, float]]) -> Picture:
+def draw_risk_coverage(points: Sequence[Mapping[str, float]], area: Mapping[str, Any]) -> Picture:
     """Draw the error among the patients that are decided, if the least certain ones are left to people."""
     figure, axes = new_axes()
     coverage, risk = ([point[name] for point in points] for name in ("coverage", "risk"))
@@ -128,6 +128,8 @@ def draw_risk_coverage(points: Sequence[Mapping[str, float]]) -> Picture:
     ]
     words = f"Share of wrong decisions: {', '.join(ends)}."
     caption = "A curve that falls to the left says that the network is less sure where it errs."
+    if area.get("value") is not None:
+        caption += f" Area under it: {in_words(area)}."
     return Picture("risk_coverage", title, caption, words, figure)
 
 

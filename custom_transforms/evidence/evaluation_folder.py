@@ -13,7 +13,10 @@ from custom_transforms.refusal import RefusedError
 
 METRICS, PATIENTS, LESIONS = "metrics.json", "patients.csv", "lesions.csv"
 NEEDED = {"classification": ("row", "label", "prob"), "segmentation": ("row", "region", "dice")}
-NUMBERS = {"classification": ("label", "prob"), "segmentation": ("dice",)}
+NUMBERS = {
+    "classification": ("label", "prob", "calibrated_prob"),
+    "segmentation": ("dice", "hd95_mm", "volume_ml", "truth_volume_ml"),
+}
 # what the report walks through; all but the metrics may be absent
 LISTS = ("warnings", "at_prevalence", "at_fixed", "subgroups", "strata", "risk_coverage")
 MAPPINGS = ("metrics", "regions", "operating_point", "confusion", "settings")
@@ -71,7 +74,8 @@ def _estimates_are_whole(summary: Mapping[str, Any], parts: list[dict[str, Any]]
     held = [summary["metrics"], *summary.get("regions", {}).values(), *(part.get("metrics", {}) for part in parts)]
     if not all(isinstance(metrics, dict) for metrics in held):
         return False
-    return all(isinstance(found, dict) and "value" in found for metrics in held for found in metrics.values())
+    estimates = [found for metrics in held for name, found in metrics.items() if name != "bland_altman"]
+    return all(isinstance(found, dict) and "value" in found for found in estimates)
 
 
 def _read_table(file: Path) -> Table:
@@ -88,7 +92,7 @@ def _check_rows(summary: Mapping[str, Any], rows: Table) -> None:
     if not rows or any(row.get(name) is None for row in rows for name in NEEDED[task]):
         raise _damaged(PATIENTS, f"rows with the columns {columns}")
     try:
-        numbers = {name: [float(row[name] or "nan") for row in rows] for name in NUMBERS[task]}
+        numbers = {name: [float(row.get(name) or "nan") for row in rows] for name in NUMBERS[task]}
     except ValueError as error:
         raise _damaged(PATIENTS, f"numbers in the columns {', '.join(NUMBERS[task])}") from error
     found, expected = {"patients": len({row["row"] for row in rows})}, {"patients": summary.get("patients")}

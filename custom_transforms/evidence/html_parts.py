@@ -20,7 +20,8 @@ interval</th><th scope="col" class="number">n</th><th scope="col">Interval by</t
 {% for name, found in metrics.items() %}
 <tr><th scope="row">{{ name | measure }}{% if name | meaning %}<small>{{ name | meaning }}</small>{% endif %}</th>
 <td class="number">{{ found.value | number }}</td><td class="number">{{ found | interval }}</td>
-<td class="number">{{ found.n }}</td><td>{{ found.method }}</td></tr>
+<td class="number">{{ found.n }}</td><td>{{ found.method }}{% if found.p_value is number %}, p =
+{{ found.p_value | number }}{% endif %}</td></tr>
 {% endfor %}
 </tbody>
 {% endcall %}
@@ -49,8 +50,9 @@ interval</th><th scope="col" class="number">n</th><th scope="col">Interval by</t
 {% if rows | selectattr("warning") | list %}<th scope="col">Warning</th>{% endif %}</tr></thead>
 <tbody>
 {% for row in rows %}
-<tr>{% for key, _ in head %}{% if loop.index < 3 %}<th scope="row">{{ row[key] }}</th>{% else %}<td>{{ row[key] }}</td>
-{% endif %}{% endfor %}
+<tr>{% for key, _ in head %}
+{% if loop.index < 3 %}<th scope="row">{{ row[key] }}</th>{% else %}<td>{{ row[key] | known }}</td>{% endif %}
+{% endfor %}
 {% for name in names %}<td class="number">{{ value(row.metrics[name]) }}</td>{% endfor %}
 {% if rows | selectattr("warning") | list %}<td>{{ row.warning }}</td>{% endif %}</tr>
 {% endfor %}

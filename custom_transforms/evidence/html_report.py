@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jinja2 import DictLoader, Environment
+from jinja2 import DictLoader, Environment, Undefined
 
 from custom_transforms.evidence.html_style import STYLE
 from custom_transforms.evidence.html_template import TEMPLATES
+from custom_transforms.evidence.region_tables import region_tables
 from custom_transforms.evidence.report_text import READING, operating_point_facts, tiles, who_was_measured
 from custom_transforms.evidence.wording import MEASURES, interval, measure_name, number
 
@@ -36,7 +37,6 @@ def render_page(
     *,
     pictures: Sequence[Shown],
     cases: Sequence[Shown] = (),
-    lesions: Mapping[str, Metrics] | None = None,
     files: Sequence[tuple[str, str, str]],
 ) -> str:
     """Write the page. Whatever the summary holds is text: a name with tags in it does not become HTML.
@@ -45,7 +45,6 @@ def render_page(
         summary: content of `metrics.json`.
         pictures: the figures.
         cases: pictures of the best, median and worst case.
-        lesions: estimates by region.
         files: name, content, and whether it may be given away.
     """
     return (
@@ -63,7 +62,7 @@ def render_page(
             floors=_floors(summary),
             pictures=pictures,
             cases=cases,
-            lesions=lesions or {},
+            tables=region_tables(summary.get("regions", {})),
             files=files,
         )
     )
@@ -80,6 +79,7 @@ def _environment() -> Environment:
         "measures": lambda columns: _names(columns.values()),
         "group_measures": lambda rows: _names(row.get("metrics", {}) for row in rows),
         "shared": _shared,
+        "known": lambda cell: "" if cell is None or isinstance(cell, Undefined) else cell,
         "percent": lambda share: f"{100 * share:g} %",
     }
     return environment

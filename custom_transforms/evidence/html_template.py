@@ -109,12 +109,14 @@ interval</th><th scope="col" class="number">n</th><th scope="col" class="number"
 SEGMENTATION = """{% import "parts" as parts %}
 <h2 id="measures">Measures</h2>
 {{ parts.estimates(summary.metrics, "Over all regions") }}
-{{ parts.matrix(summary.regions, "By region, value and 95 % interval") }}
+{% for caption, regions in tables.items() %}
+{{ parts.matrix(regions, caption ~ ": by region, value and 95 % interval") }}
+{% endfor %}
 {% if summary.strata %}
-{{ parts.groups(summary.strata, [("region", "Region"), ("stratum", "True volume"), ("patients", "Patients")],
+{{ parts.groups(summary.strata, [("region", "Region"), ("stratum", "Stratum"), ("patients", "Patients"),
+  ("lesions", "Lesions")],
   "By size of the tumour, value and 95 % interval") }}
 {% endif %}
-{% if lesions %}{{ parts.matrix(lesions, "Single lesions, value and 95 % interval") }}{% endif %}
 {% if floors %}
 <p>A network that does not beat the best threshold on one modality, chosen on the very patients that are measured, has
 learnt nothing.</p>

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +26,21 @@ MEASURES = {
         "mean distance between probability and observed share; 0 is best",
     ),
     "mean_dice": ("Mean Dice", "overlap of prediction and truth, mean over patients; 1 is best"),
+    "mean_dice_with_tumour": ("Mean Dice where there is tumour", "only over patients whose truth has the region"),
+    "mean_iou": ("Mean IoU", "intersection over union, mean over patients"),
+    "mean_precision": ("Mean precision", "share of what is marked that is tumour, mean over patients"),
+    "mean_recall": ("Mean recall", "share of the tumour that is marked, mean over patients"),
+    "lesion_sensitivity": ("Lesions found", "share of the true lesions"),
+    "mean_false_positive_lesions": ("Invented lesions", "mean number in a patient"),
+    "mean_volume_error_ml": ("Mean error of volume, ml", "predicted less true; 0 is best"),
+    "median_relative_volume_error": (
+        "Median error of volume, relative",
+        "size of the error as part of the true volume",
+    ),
+    "lower_limit_ml": ("Lower limit of agreement, ml", "between the limits lie about 95 % of the errors of volume"),
+    "upper_limit_ml": ("Upper limit of agreement, ml", "Bland and Altman"),
+    "auc_of_other": ("AUC of the other model", ""),
+    "auc_difference": ("AUC, this model less the other", "0 is no difference"),
     "median_dice": ("Median Dice", "overlap of prediction and truth, median over patients; 1 is best"),
     "mean_hd95_mm": ("Mean HD95, mm", "95th percentile of the distance between the surfaces; 0 is best"),
     "median_hd95_mm": ("Median HD95, mm", "as above, median over patients; far outliers do not count"),
@@ -70,4 +84,5 @@ def in_words(estimate: Mapping[str, Any]) -> str:
 def plain(text: object) -> str:
     """Make a text from a table safe inside a picture: no mathematics, no line breaks, not too long."""
     letters = "".join(letter if letter.isprintable() else "?" for letter in str(text))
-    return textwrap.shorten(letters, LONGEST_NAME, placeholder=" …").replace("$", r"\$")
+    short = letters if len(letters) <= LONGEST_NAME else f"{letters[: LONGEST_NAME - 1]}…"
+    return short.replace("$", r"\$")

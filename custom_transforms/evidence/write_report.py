@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.evidence.case_pictures import case_pictures
 from custom_transforms.evidence.classifier_figures import draw_classifier
 from custom_transforms.evidence.evaluation_folder import EvaluationFolder, read_evaluation_folder
-from custom_transforms.evidence.figure import Picture
 from custom_transforms.evidence.html_report import render_page, shown
 from custom_transforms.evidence.report_text import files_of
 from custom_transforms.evidence.segmenter_figures import draw_segmenter
@@ -17,10 +17,17 @@ from custom_transforms.pictures import picture_bytes
 REPORT, FIGURES = "report.html", "figures"
 
 
+class Report(NamedTuple):
+    """What is to be written: the page, and its figures as PNG by name."""
+
+    page: str
+    figures: dict[str, bytes]
+
+
 def write_report(folder: Path) -> Path:
     """Write `figures/*.png` and `report.html` from what an evaluation left in a folder.
 
-    Everything is drawn before anything is written. Needs neither images nor network nor torch.
+    Needs neither images nor network nor torch.
 
     Args:
         folder: with `metrics.json` and `patients.csv`; for pictures of cases also `row_ids.csv` and `overlays`.
@@ -31,28 +38,32 @@ def write_report(folder: Path) -> Path:
     Raises:
         RefusedError: see `read_evaluation_folder`.
     """
-    found = read_evaluation_folder(folder)
-    pictures = _draw(found)
+    return save_report(draw_report(read_evaluation_folder(folder)), folder)
+
+
+def draw_report(evaluation: EvaluationFolder) -> Report:
+    """Draw everything before anything is written."""
+    folder, is_segmenter = evaluation.path, evaluation.summary["task"] == "segmentation"
+    rows = evaluation.rows
+    pictures = draw_segmenter(rows) if is_segmenter else draw_classifier(evaluation.summary, rows)
     drawn = {picture.name: picture_bytes(picture.figure) for picture in pictures}
     figures = [shown(part.title, part.caption, part.words, drawn[part.name]) for part in pictures]
-    cases = case_pictures(folder, found.rows) if found.summary["task"] == "segmentation" else []
-    of_cases = [
-        shown(part.title, part.caption, part.words, part.file.read_bytes() if part.file else None) for part in cases
+    cases = [
+        shown(part.title, part.caption, part.words, part.file.read_bytes() if part.file else None)
+        for part in (case_pictures(folder, rows) if is_segmenter else [])
     ]
-    files = files_of(folder, has_cases=any(part.png for part in of_cases))
-    page = render_page(found.summary, pictures=figures, cases=of_cases, files=files)
-    for name, png in drawn.items():
+    files = files_of(folder, has_cases=any(part.png for part in cases))
+    return Report(render_page(evaluation.summary, pictures=figures, cases=cases, files=files), drawn)
+
+
+def save_report(report: Report, folder: Path) -> Path:
+    """Write figures and page, each whole or not at all, the page last; figures of an earlier evaluation go."""
+    for name, png in report.figures.items():
         with whole_file(folder / FIGURES / f"{name}.png") as file:
             file.write_bytes(png)
     for left in (folder / FIGURES).glob("*.png"):
-        if left.stem not in drawn:  # of an earlier evaluation
+        if left.stem not in report.figures:
             left.unlink()
     with whole_file(folder / REPORT) as file:
-        file.write_text(page, encoding="utf-8")
+        file.write_text(report.page, encoding="utf-8")
     return folder / REPORT
-
-
-def _draw(found: EvaluationFolder) -> list[Picture]:
-    if found.summary["task"] == "classification":
-        return draw_classifier(found.summary, found.rows)
-    return draw_segmenter(found.rows)
