@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-import torch
 from ignite.engine import Engine
 from ignite.metrics import Metric
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 
+from custom_transforms.evidence.tumour_measures import TumourMeasures
 from custom_transforms.ranks import of_all_ranks
-from custom_transforms.tumour_counts import Counts, count_small_tumours, count_voxels, dice, hausdorff95_mm
+from custom_transforms.tumour_counts import Counts, count_small_tumours, count_voxels, dice
 
 Row = dict[str, Any]
 
@@ -36,18 +34,20 @@ class PatientMetrics(PatientRows):
 
     Args:
         regions: names of the channels.
-        surface_distance: also measure the 95 % Hausdorff distance; predictions must then carry an affine.
+        measures: adds its columns, and the lesions, to each row; for evaluation, since it takes seconds a patient.
         small_pixels: a tumour in a slice is small below this area in pixels.
 
     Counts are made on the device of the prediction; only a few numbers a patient travel between ranks.
 
     Raises (by `update`):
-        ValueError: prediction and truth differ in shape, or distances are wanted of a prediction without an affine.
+        ValueError: prediction and truth differ in shape, or see `TumourMeasures`.
     """
 
-    def __init__(self, regions: Sequence[str], *, surface_distance: bool = False, small_pixels: int = 500) -> None:
+    def __init__(
+        self, regions: Sequence[str], *, measures: TumourMeasures | None = None, small_pixels: int = 500
+    ) -> None:
         self.regions = tuple(regions)
-        self.surface_distance = surface_distance
+        self.measures = measures
         self.small_pixels = small_pixels
         super().__init__()
 
@@ -57,25 +57,16 @@ class PatientMetrics(PatientRows):
         whole = count_voxels(pred, truth)
         small = count_small_tumours(pred, truth, small_pixels=self.small_pixels)
         columns = {**_columns("", whole), **_columns("small_", small), "dice": dice(whole).tolist()}
-        if self.surface_distance:
-            columns["hd95_mm"] = self._distance(pred, truth)
+        measured = self.measures(pred, truth) if self.measures else [{}] * len(self.regions)
         self.rows += [
-            {"case": output["case"], "region": region, **{name: column[i] for name, column in columns.items()}}
-            for i, region in enumerate(self.regions)
+            {"case": output["case"], "region": region, **{name: column[i] for name, column in columns.items()}, **more}
+            for i, (region, more) in enumerate(zip(self.regions, measured, strict=True))
         ]
 
     def compute(self) -> float:
         """Return the mean Dice, 0..1, of all patients of all ranks; NaN without patients."""
         self.rows = one_a_patient(self.rows)
         return float(np.mean([row["dice"] for row in self.rows])) if self.rows else float("nan")
-
-    @staticmethod
-    def _distance(pred: torch.Tensor, truth: torch.Tensor) -> list[float]:
-        if not isinstance(pred, MetaTensor):
-            raise ValueError("surface distance: expected a prediction with an affine, got a plain tensor")
-        spacing_mm = tuple(affine_to_spacing(pred.affine).tolist())
-        distance: list[float] = hausdorff95_mm(pred.as_tensor(), truth, spacing_mm=spacing_mm).tolist()
-        return distance
 
 
 def evaluated_patients(engine: Engine) -> list[Row]:

@@ -1,78 +1,42 @@
-"""Write what an evaluation found: one row a patient and region, and a summary with intervals."""
+"""Write what an evaluation found: a row for each patient and region, one for each lesion, and all statistics."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
-from numpy.typing import NDArray
 
-from custom_transforms.evidence.evidence_files import write_json, write_patients
-from custom_transforms.evidence.intervals import Estimate, patient_interval
+from custom_transforms.evidence.evidence_files import write_json, write_patients, write_table
+from custom_transforms.evidence.origin import EvidenceOrigin
+from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
+from custom_transforms.evidence.tumour_measures import LESIONS
+from custom_transforms.evidence.tumour_strata import EDGES_ML, check_edges
 from custom_transforms.evidence.write_report import write_report
 from custom_transforms.patient_metrics import PatientMetrics, Row
 from custom_transforms.threshold_baseline import ThresholdBaseline
 
-Array = NDArray[np.float64]
-
-
-def _ratio(numerator: Callable[..., Array], denominator: Callable[..., Array]) -> Callable[..., Array]:
-    def pooled(*counts: Array, axis: int) -> Array:
-        sums = [count.sum(axis) for count in counts]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return numerator(*sums) / denominator(*sums)
-
-    return pooled
-
-
-# Pooled over the voxels of all patients, as published for the system that this bundle follows; of tp, fp, fn, tn.
-POOLED = {
-    "dice": _ratio(lambda tp, fp, fn, tn: 2 * tp, lambda tp, fp, fn, tn: 2 * tp + fp + fn),
-    "iou": _ratio(lambda tp, fp, fn, tn: tp, lambda tp, fp, fn, tn: tp + fp + fn),
-    "precision": _ratio(lambda tp, fp, fn, tn: tp, lambda tp, fp, fn, tn: tp + fp),
-    "recall": _ratio(lambda tp, fp, fn, tn: tp, lambda tp, fp, fn, tn: tp + fn),
-    "accuracy": _ratio(lambda tp, fp, fn, tn: tp + tn, lambda tp, fp, fn, tn: tp + fp + fn + tn),
-}
-
-
-def summarise(rows: Sequence[Row]) -> dict[str, Estimate]:
-    """Estimate every metric of some rows, one row a patient, each with its 95 % interval over patients.
-
-    Args:
-        rows: as `PatientMetrics.rows`, of one region.
-
-    Returns:
-        `mean_dice`, `mean_hd95_mm` and `median_hd95_mm` if measured, `pooled_…`, and `pooled_small_tumour_dice`.
-    """
-
-    def column(name: str) -> Array:
-        return np.array([row[name] for row in rows], dtype=np.float64)
-
-    found = {"mean_dice": patient_interval([column("dice")], np.mean)}
-    if rows and "hd95_mm" in rows[0]:
-        found["mean_hd95_mm"] = patient_interval([column("hd95_mm")], np.mean)
-        found["median_hd95_mm"] = patient_interval([column("hd95_mm")], np.median)
-    counts = [column(name) for name in ("tp", "fp", "fn", "tn")]
-    small = [column(f"small_{name}") for name in ("tp", "fp", "fn", "tn")]
-    found |= {f"pooled_{name}": patient_interval(counts, statistic) for name, statistic in POOLED.items()}
-    found["pooled_small_tumour_dice"] = patient_interval(small, POOLED["dice"])
-    return found
+LESION_COLUMNS = ("row", "region", "lesion", "volume_ml", "dice", "hd95_mm", "found", "counted")
 
 
 class PatientReportHandler:
-    """Write `patients.csv`, `row_ids.csv` and `metrics.json` when an evaluator has finished.
+    """Write `patients.csv`, `row_ids.csv`, `lesions.csv`, `metrics.json`, figures and `report.html` at an evaluator's end.
 
     Args:
         metric: the rows' source.
         output_dir: folder of the files.
         fold: part of the data list that was measured.
+        origin: the files behind the numbers; the default, None, leaves them out.
         baseline: a floor that is put beside the result.
+        lesion_strata_ml: volumes between strata of lesions, rising.
         note: what the reader must know of the data, such as that they are synthetic; stands first in the file.
+
+    Raises:
+        ValueError: volumes of strata that do not rise, or one that is not above 0.
     """
 
     def __init__(
@@ -81,13 +45,18 @@ class PatientReportHandler:
         output_dir: str | Path,
         *,
         fold: str,
+        origin: EvidenceOrigin | None = None,
         baseline: ThresholdBaseline | None = None,
+        lesion_strata_ml: Sequence[float] = EDGES_ML,
         note: str = "",
     ) -> None:
+        check_edges(lesion_strata_ml)
         self.metric = metric
         self.output_dir = Path(output_dir)
         self.fold = fold
+        self.origin = origin
         self.baseline = baseline
+        self.lesion_strata_ml = list(lesion_strata_ml)
         self.note = note
 
     def attach(self, engine: Engine) -> None:
@@ -97,23 +66,36 @@ class PatientReportHandler:
     def __call__(self, engine: Engine) -> None:
         """Write the files, on the first rank."""
         if idist.get_rank() == 0 and self.metric.rows:
-            write_patients(self.output_dir, self.metric.rows, self.fold)
-            write_json(self.output_dir / "metrics.json", self._summary())
+            rows, lesions = self._write_tables()
+            found = segmenter_evidence(rows, lesions, edges_ml=self.lesion_strata_ml)
+            write_json(self.output_dir / "metrics.json", {**self._context(), **found, **self._floor()})
             write_report(self.output_dir)
             logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
 
-    def _summary(self) -> dict[str, Any]:
-        rows = self.metric.rows
-        regions = {name: [row for row in rows if row["region"] == name] for name in self.metric.regions}
-        by_case: dict[str, list[float]] = {}
-        for row in rows:
-            by_case.setdefault(row["case"], []).append(row["dice"])
-        summary: dict[str, Any] = {"note": self.note} if self.note else {}
-        summary |= {"task": "segmentation", "fold": self.fold, "patients": len(by_case)}
-        mean_dice = patient_interval([[np.mean(values) for values in by_case.values()]], np.mean)
-        summary["metrics"] = {"mean_dice": mean_dice}
-        summary["regions"] = {name: summarise(part) for name, part in regions.items()}
-        if self.baseline is not None:
-            mean = float(np.mean([best["dice"] for best in self.baseline.best]))
-            summary["best_single_threshold"] = {"mean_dice": mean, "regions": self.baseline.best}
-        return summary
+    def _write_tables(self) -> tuple[list[Row], list[Row]]:
+        measured = self.metric.rows
+        patients = [{name: cell for name, cell in row.items() if name != LESIONS} for row in measured]
+        rows = write_patients(self.output_dir, patients, self.fold)
+        lesions = [
+            {"row": named["row"], "region": named["region"], **lesion}
+            for named, row in zip(rows, measured, strict=True)
+            for lesion in row.get(LESIONS, [])
+        ]
+        if self.metric.measures is not None:
+            write_table(self.output_dir / "lesions.csv", lesions, columns=LESION_COLUMNS)
+        return rows, lesions
+
+    def _context(self) -> dict[str, Any]:
+        """Give what the tables do not hold."""
+        settings: dict[str, Any] = {"small_pixels": self.metric.small_pixels}
+        if self.metric.measures is not None:
+            settings |= {**self.metric.measures.settings(), "lesion_strata_ml": self.lesion_strata_ml}
+        context: dict[str, Any] = {"note": self.note} if self.note else {}
+        context |= {"task": "segmentation", **(self.origin.read() if self.origin else {}), "fold": self.fold}
+        return {**context, "settings": settings}
+
+    def _floor(self) -> dict[str, Any]:
+        if self.baseline is None:
+            return {}
+        mean = float(np.mean([best["dice"] for best in self.baseline.best]))
+        return {"best_single_threshold": {"mean_dice": mean, "regions": self.baseline.best}}

@@ -1,11 +1,10 @@
-"""Compare a predicted tumour with the truth, by counting voxels and by distance of surfaces."""
+"""Compare a predicted tumour with the truth, by counting voxels."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-from monai.metrics import compute_hausdorff_distance
 
 
 class Counts(NamedTuple):
@@ -61,27 +60,3 @@ def dice(counts: Counts) -> torch.Tensor:
     """
     size = 2 * counts.tp + counts.fp + counts.fn
     return torch.where(size > 0, 2 * counts.tp / size.clamp(min=1), 1.0)
-
-
-def hausdorff95_mm(pred: torch.Tensor, truth: torch.Tensor, *, spacing_mm: tuple[float, ...]) -> torch.Tensor:
-    """95th percentile of the symmetric surface distance of each region, `(R,)`, in mm.
-
-    Args:
-        pred: prediction `(R, X, Y, S)`, 0 or 1.
-        truth: the same shape, 0 or 1.
-        spacing_mm: voxel size along X, Y, S.
-
-    Returns:
-        0 where both are empty; the diagonal of the volume where one is, which is what the BraTS challenge charges.
-    """
-    counts = count_voxels(pred, truth)
-    sizes = torch.tensor(pred.shape[1:], dtype=torch.float64) * torch.tensor(spacing_mm, dtype=torch.float64)
-    distance = torch.full((pred.shape[0],), float(sizes.norm()), dtype=torch.float64)
-    distance[(counts.tp + counts.fp + counts.fn).cpu() == 0] = 0
-    both = ((counts.tp + counts.fp > 0) & (counts.tp + counts.fn > 0)).cpu()
-    for region in torch.nonzero(both).flatten().tolist():
-        surfaces = [part[region][None, None].bool().float() for part in (pred, truth)]
-        distance[region] = compute_hausdorff_distance(
-            surfaces[0], surfaces[1], include_background=True, percentile=95, spacing=list(spacing_mm)
-        ).item()
-    return distance

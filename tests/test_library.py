@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 PAGE = (ROOT / "docs" / "library.md").read_text()
-NAME = re.compile("`([A-Za-z_0-9]+)`")
+NAME = re.compile("`([A-Za-z_0-9.]+)`")
 
 
 def listed() -> Iterator[tuple[str, str]]:

@@ -14,8 +14,9 @@ from monai.data import MetaTensor
 
 from custom_transforms.evidence.evidence_files import read_cases
 from custom_transforms.evidence.intervals import BOOTSTRAP, patient_interval
+from custom_transforms.evidence.segmenter_evidence import summarise
 from custom_transforms.patient_metrics import PatientMetrics, one_a_patient
-from custom_transforms.patient_report import PatientReportHandler, summarise
+from custom_transforms.patient_report import PatientReportHandler
 from custom_transforms.threshold_baseline import THRESHOLDS, ThresholdBaseline, threshold_dice
 
 REGIONS = ["TC", "WT"]
@@ -43,16 +44,6 @@ def test_mean_dice_counts_each_patient_and_region_once() -> None:
     assert [(row["case"], row["region"], row["tp"], row["fn"]) for row in metric.rows] == [
         ("a", "TC", 4, 0), ("a", "WT", 4, 0), ("b", "TC", 2, 4), ("b", "WT", 2, 4)
     ]  # fmt: skip
-
-
-def test_surface_distance_uses_the_affine() -> None:
-    metric = PatientMetrics(REGIONS, surface_distance=True)
-    pred = MetaTensor(bar(1), affine=torch.diag(torch.tensor([3.0, 1, 1, 1], dtype=torch.float64)))
-    truth = torch.roll(bar(1), 2, dims=1)
-    metric.update({"case": "a", "pred": pred, "label": truth})
-    assert metric.rows[0]["hd95_mm"] == pytest.approx(6)
-    with pytest.raises(ValueError, match="expected a prediction with an affine"):
-        metric.update({"case": "a", "pred": bar(1), "label": truth})
 
 
 def test_rows_come_in_order_of_cases() -> None:

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from custom_transforms.tumour_counts import count_small_tumours, count_voxels, dice, hausdorff95_mm
+from custom_transforms.tumour_counts import count_small_tumours, count_voxels, dice
 
 RNG = np.random.default_rng(3)
 PRED = torch.from_numpy(RNG.random((2, 30, 30, 5)) < 0.4)
@@ -37,28 +36,6 @@ def test_dice_of_empty_masks() -> None:
     assert dice(count_voxels(empty, empty)).item() == 1
     assert dice(count_voxels(full, empty)).item() == 0
     assert dice(count_voxels(full, full)).item() == 1
-
-
-def surface(mask: np.ndarray) -> np.ndarray:
-    return mask & ~binary_erosion(mask)
-
-
-def test_hausdorff_distance_in_mm_equals_the_slow_one() -> None:
-    spacing = (1.0, 2.0, 3.5)
-    pred, truth = np.zeros((2, 16, 14, 9), bool)
-    pred[3:9, 4:10, 2:7] = truth[4:12, 3:9, 3:8] = True
-    both = []
-    for one, other in ((pred, truth), (truth, pred)):
-        both.append(np.percentile(distance_transform_edt(~surface(other), sampling=spacing)[surface(one)], 95))
-    found = hausdorff95_mm(torch.from_numpy(pred)[None], torch.from_numpy(truth)[None], spacing_mm=spacing)
-    assert found.item() == pytest.approx(max(both), rel=1e-5)
-
-
-def test_hausdorff_distance_of_empty_masks() -> None:
-    masks = torch.zeros(3, 3, 4, 12, dtype=torch.bool)
-    pred, truth = masks.clone(), masks.clone()
-    pred[1, 1, 1, 1] = truth[2, 1, 1, 1] = True
-    assert hausdorff95_mm(pred, truth, spacing_mm=(1, 1, 1)).tolist() == pytest.approx([0, 13, 13])  # 3, 4, 12
 
 
 def test_other_shape_is_refused() -> None:

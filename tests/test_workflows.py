@@ -21,6 +21,8 @@ from monai.utils import set_determinism
 from small_weights import checkpoint_hash
 
 from custom_transforms.evidence.evidence_files import read_cases
+from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
+from custom_transforms.file_hash import file_sha256
 
 SMALL = {"channels": "[4,8,16,32,64]", "slice_size": "[48,48]", "num_workers": 0}
 
@@ -110,6 +112,11 @@ def test_evaluation_measures_each_test_patient(trained: dict[str, object], tmp_p
     assert all(0 <= float(row["dice"]) <= 1 and float(row["hd95_mm"]) >= 0 for row in rows)
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert summary["note"] == "synthetic"
+    assert (summary["bundle"], summary["task"]) == ("brats_attention_unet", "segmentation")
+    assert summary["weights_sha256"] == file_sha256(Path(str(trained["models_dir"])) / "model.pt")
+    with (tmp_path / "lesions.csv").open() as file:
+        again = segmenter_evidence(rows, list(csv.DictReader(file)))
+    assert json.loads(json.dumps(again["regions"]).replace("NaN", "null")) == summary["regions"]
     assert summary["metrics"]["mean_dice"]["value"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
     assert 0 < summary["best_single_threshold"]["mean_dice"] < 1
     assert {file.stem for file in (tmp_path / "overlays").iterdir()} == set(read_cases(tmp_path).values())

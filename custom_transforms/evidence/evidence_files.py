@@ -44,9 +44,15 @@ def read_cases(folder: Path) -> dict[str, str]:
         return {row["row"]: row["case"] for row in csv.DictReader(file)}
 
 
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows, at least one, as CSV, whole or not at all."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+def write_table(path: Path, rows: Sequence[Row], *, columns: Sequence[str] = ()) -> None:
+    """Write rows as CSV, whole or not at all.
+
+    Args:
+        path: of the file.
+        rows: at least one, unless columns are named.
+        columns: those that come first, and are there without rows too.
+    """
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     with whole_file(path) as file, file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()
