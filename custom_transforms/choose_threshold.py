@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,9 +12,10 @@ import ignite.distributed as idist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
+from custom_transforms.evidence.choose_point import choose_point
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.newest_checkpoint import previous
-from custom_transforms.operating_point import OperatingPoint, read_operating_point
+from custom_transforms.operating_point import OperatingPoint, read_operating_point, require_choosable
 from custom_transforms.patient_scores import PatientScores
 from custom_transforms.refusal import RefusedError
 from custom_transforms.safe_weights import SAFETENSORS
@@ -24,22 +24,26 @@ from custom_transforms.safe_weights import SAFETENSORS
 def best_f1_point(metric: PatientScores, weights: Path, *, origin: Mapping[str, Any]) -> OperatingPoint:
     """Give the operating point of a validation, for a file that holds the network that was validated.
 
+    Calibration is left to `scripts/calibrate.py`: a map that is fitted anew at each epoch would change probabilities
+    without anyone having asked for it.
+
     Args:
         metric: see `OperatingPointHandler`.
         weights: the file.
-        origin: `split`, `version` and `settings`; see `OperatingPoint`.
+        origin: `split`, `data_list`, `version` and `settings`; see `OperatingPointHandler`.
+
+    Raises:
+        RefusedError: see `choose_point`.
     """
-    twin = weights.with_suffix(SAFETENSORS)
-    return OperatingPoint(
-        threshold=metric.threshold,
-        rule="best F1",
-        patients=len(metric.rows),
-        positives=sum(row["label"] for row in metric.rows),
-        date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
-        weights_sha256=file_sha256(weights),
-        safetensors_sha256=file_sha256(twin) if twin.is_file() else "",
-        **origin,
-    )
+    twin, data_list = weights.with_suffix(SAFETENSORS), Path(origin["data_list"])
+    hashes = {
+        "weights_sha256": file_sha256(weights),
+        "safetensors_sha256": file_sha256(twin) if twin.is_file() else "",
+        "data_list_sha256": file_sha256(data_list) if data_list.is_file() else "",
+    }
+    named = {name: origin[name] for name in ("split", "version", "settings")}
+    labels, probs = ([row[key] for row in metric.rows] for key in ("label", "prob"))
+    return choose_point(labels, probs, rule="best-f1", calibration="none", origin=named | hashes)
 
 
 class OperatingPointHandler:
@@ -48,14 +52,14 @@ class OperatingPointHandler:
     Attach after `BestModelHandler`.
 
     Args:
-        metric: rows of the validation, and the threshold with the best F1.
+        metric: rows of the validation.
         weights: file of the best model.
         path: file of the operating point.
-        split: fold of the data list that the metric sees; not the test fold.
-        origin: `version` of the bundle, and `settings`, with which the network is used; see `OperatingPoint`.
+        origin: `split`, fold of the data list that the metric sees, not the test or the training fold; `data_list`,
+            its file, which may be absent; `version` of the bundle; and `settings`, with which the network is used.
 
     Raises (when training starts):
-        RefusedError: `threshold_from_test`, the split is the test fold.
+        RefusedError: `threshold_from_test` or `threshold_from_training`, by the split.
     """
 
     def __init__(
@@ -64,37 +68,34 @@ class OperatingPointHandler:
         weights: str | Path,
         path: str | Path,
         *,
-        split: str,
         origin: Mapping[str, Any],
     ) -> None:
         self.metric = metric
         self.weights = Path(weights)
         self.path = Path(path)
-        self.split = split
         self.origin = origin
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Run when the trainer starts and at the end of each epoch."""
-        engine.add_event_handler(Events.STARTED, self.refuse_test_fold)
+        engine.add_event_handler(Events.STARTED, self.refuse_fold)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def refuse_test_fold(self, engine: SupervisedTrainer) -> None:
-        """Stop a training that would choose its model and its threshold on the test fold.
+    def refuse_fold(self, engine: SupervisedTrainer) -> None:
+        """Stop a training that would choose its model and its threshold on the test or the training fold.
 
         Raises:
             RefusedError: see above.
         """
-        if self.split == "test":
-            raise RefusedError.of("threshold_from_test", self.path.name, expected="a choice on validation", got="test")
+        require_choosable(self.origin["split"], self.path.name)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Write the file, on the first rank, if this epoch's model is the best so far."""
         if engine.state.best_score_epoch != engine.state.epoch or idist.get_rank() != 0:
             return
         self._keep_of_previous_model()
-        origin = {"split": self.split, **self.origin}
-        best_f1_point(self.metric, self.weights, origin=origin).write(self.path)
-        logging.getLogger(__name__).info("threshold %.4f, of the best F1 on validation", self.metric.threshold)
+        point = best_f1_point(self.metric, self.weights, origin=self.origin)
+        point.write(self.path)
+        logging.getLogger(__name__).info("threshold %.4f, of the best F1 on %s", point.threshold, point.split)
 
     def _keep_of_previous_model(self) -> None:
         """Where `BestModelHandler` has kept an earlier run's model, keep its operating point beside it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from custom_transforms.evidence.classifier_evidence import NO_DECISION, classifi
 from custom_transforms.evidence.evidence_files import write_json, write_patients
 from custom_transforms.evidence.write_report import write_report
 from custom_transforms.file_hash import file_sha256
-from custom_transforms.operating_point import OperatingPoint, read_operating_point
+from custom_transforms.operating_point import UNDECIDED, OperatingPoint, read_operating_point
 from custom_transforms.patient_scores import PatientScores
 
 logger = logging.getLogger(__name__)
@@ -90,7 +89,7 @@ class ClassifierReportHandler:
             return
         threshold = self.point.threshold if self.point else None
         rows = [
-            {**row, "decision": _decision(row["prob"], threshold), **self.columns.get(row["case"], {})}
+            {**row, **_decided(row["prob"], self.point), **self.columns.get(row["case"], {})}
             for row in self.metric.rows
         ]
         evidence = classifier_evidence(rows, threshold=threshold, **self.measures)
@@ -109,11 +108,13 @@ class ClassifierReportHandler:
         context["positives"] = sum(row["label"] for row in self.metric.rows)
         context |= {"data_list_sha256": file_sha256(self.data_list), "weights_sha256": file_sha256(self.weights)}
         context |= {"settings": self.origin["settings"], "measures": self.measures}
-        context["operating_point"] = asdict(self.point) if self.point else None
+        context["operating_point"] = self.point.described() if self.point else None
         return context
 
 
-def _decision(prob: float, threshold: float | None) -> str:
-    if threshold is None:
-        return "none: no operating point"
-    return "positive" if prob >= threshold else "negative"
+def _decided(prob: float, point: OperatingPoint | None) -> dict[str, Any]:
+    """Give a patient's `decision` by an operating point, and `calibrated_prob` where that has a map."""
+    if point is None:
+        return {"decision": UNDECIDED}
+    calibrated = point.calibrated(prob)
+    return {"decision": point.decide(prob)} | ({} if calibrated is None else {"calibrated_prob": calibrated})

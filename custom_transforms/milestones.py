@@ -39,7 +39,7 @@ class MilestonesHandler:
         folder: of the checkpoints and their table.
         history: the file `history.csv`.
         metric: gives the threshold of this validation, and the patients that it comes from.
-        origin: of the threshold: `split`, `version` and `settings`; see `OperatingPoint`.
+        origin: of the threshold; see `OperatingPointHandler`.
     """
 
     SCORES = ("f1", "auc")

@@ -12,13 +12,14 @@ from pathlib import Path
 from custom_transforms.atomic_file import sync_folder, unfinished_name, whole_file
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.manifest import write_manifest
+from custom_transforms.operating_point import read_operating_point
 from custom_transforms.refusal import RefusedError
 
 CODE = Path(__file__).parent
 PARTS = ("LICENSE", "configs", "docs")
-EXPORTED = "model.onnx"
+EXPORTED, OPERATING_POINT = "model.onnx", "operating_point.json"
 # no checkpoint to go on training from
-WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, "operating_point.json")
+WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, OPERATING_POINT)
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: the same files give the same bytes
 
 
@@ -33,7 +34,8 @@ def files_to_pack(bundle: Path, *, with_weights: bool = True) -> dict[str, Path]
         place in the packed bundle, with `/`, to the file.
 
     Raises:
-        RefusedError: a part is missing, is a link or another special file, or is an export of other weights.
+        RefusedError: a part is missing, is a link or another special file, or is an export or operating point of other
+            weights.
 
     Example:
         >>> list(files_to_pack(Path("bundles/brats_attention_unet")))[:2]
@@ -43,6 +45,8 @@ def files_to_pack(bundle: Path, *, with_weights: bool = True) -> dict[str, Path]
     if with_weights:
         _require(bundle / "models" / WEIGHTS[0], "trained weights, which training writes")
         _require_own_export(bundle / "models" / EXPORTED, bundle / "models" / WEIGHTS[0])
+        if (point := bundle / "models" / OPERATING_POINT).is_file():
+            read_operating_point(point, bundle / "models" / WEIGHTS[0])
         files |= {f"models/{name}": bundle / "models" / name for name in WEIGHTS if (bundle / "models" / name).exists()}
     code = (path for path in _files_of(CODE) if path.suffix == ".py")
     files |= {f"{CODE.name}/{path.relative_to(CODE).as_posix()}": path for path in code}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from torch.nn.functional import grid_sample
 
 from custom_transforms.check_head import slice_positions
 from custom_transforms.fingerprint import file_states
-from custom_transforms.operating_point import OperatingPoint, read_operating_point
+from custom_transforms.operating_point import UNDECIDED, OperatingPoint, read_operating_point
 from custom_transforms.patient_pooling import pool_slices
 
 CARRYING = 3  # slices that a record names as those that carry the result
@@ -146,8 +145,9 @@ def _record(item: Mapping[Hashable, Any], point: OperatingPoint | None) -> dict[
     positions_mm = slice_positions(item["brain"])
     dropped: dict[str, str] = json.loads(item.get("dropped", "{}"))
     record: dict[str, Any] = {"case": item.get("case", "image"), "patient_probability": prob}
-    record["decision"] = _decide(prob, point)
-    record["operating_point"] = asdict(point) if point else None
+    record["calibrated_probability"] = point.calibrated(prob) if point else None
+    record["decision"] = point.decide(prob) if point else UNDECIDED
+    record["operating_point"] = point.described() if point else None
     record["slices"] = {"total": total, "used": len(kept), "dropped": len(dropped)}
     record["carrying_slices"] = item["carrying"]
     record["notes"] = item.get("notes", "")
@@ -163,9 +163,3 @@ def _carrying(kept: list[int], slice_prob: torch.Tensor) -> list[int]:
     """Name the slices with the highest probabilities, in order from the feet."""
     highest = slice_prob.argsort(descending=True, stable=True)[:CARRYING]
     return sorted(kept[index] for index in highest.tolist())
-
-
-def _decide(prob: float, point: OperatingPoint | None) -> str:
-    if point is None:
-        return "none: no operating point"
-    return "positive" if prob >= point.threshold else "negative"

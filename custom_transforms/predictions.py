@@ -13,6 +13,7 @@ from monai.engines.utils import IterationEvents
 
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.file_stem import file_stem
+from custom_transforms.operating_point import VERSION
 from custom_transforms.patient_metrics import evaluated_patients
 
 Record = Mapping[str, Any]
@@ -45,12 +46,19 @@ class PredictionsHandler:
 
 
 def table_row(record: Record) -> dict[str, Any]:
-    """Take from a patient's record what stands in the table; slices are numbered from 0 at the feet."""
+    """Take from a patient's record what stands in the table; slices are numbered from 0 at the feet.
+
+    Cells are empty (None) without an operating point; `calibrated_probability` also where it has no map.
+    """
+    point = record["operating_point"] or {}
     reasons = Counter(dropped["reason"].partition(":")[0] for dropped in record["dropped"])
     return {
         "case": record["case"],
         "probability": record["patient_probability"],
+        "calibrated_probability": record["calibrated_probability"],
         "decision": record["decision"],
+        "threshold": point.get("threshold"),
+        "operating_point_version": point.get(VERSION),
         "slices_used": record["slices"]["used"],
         "slices_dropped": record["slices"]["dropped"],
         "reasons": "; ".join(f"{count} {reason}" for reason, count in reasons.items()),

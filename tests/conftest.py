@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from small_points import make_point
 
 from custom_transforms.ct_study import read_ct
 from custom_transforms.mri_study import read_patient
@@ -54,9 +55,10 @@ def used(tmp_path: Path) -> Path:
     """A bundle's folder after training and evaluation."""
     folder = tmp_path / "used" / CT.name
     shutil.copytree(CT, folder, ignore=shutil.ignore_patterns("eval", "prepared", "models"))
-    for name in ("model.pt", "operating_point.json", "training.pt", "milestones/stage1.pt"):
+    for name in ("model.pt", "training.pt", "milestones/stage1.pt"):
         (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "models" / name).write_bytes(name.encode())
+    make_point(b"model.pt").write(folder / "models" / "operating_point.json")
     for name in ("eval/patients.csv", "prepared/a/slices.npy", "configs/.train.json.swp", "docs/__pycache__/x.pyc"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("what runs and editors leave")

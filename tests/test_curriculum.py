@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -108,19 +109,13 @@ def make_trainer(
 
     CurriculumHandler(network, optimizer, STAGES).attach(trainer)
     BestModelHandler(evaluator, network, folder / "model.pt", patience=patience).attach(trainer)
-    origin: dict[str, Any] = {"version": "9", "settings": {}}
-    OperatingPointHandler(
-        metric,
-        folder / "model.pt",
-        folder / "operating_point.json",
-        split=split,
-        origin=origin,
-    ).attach(trainer)
+    origin = {"split": split, "data_list": folder / "data_list.json", "version": "9", "settings": {}}
+    OperatingPointHandler(metric, folder / "model.pt", folder / "operating_point.json", origin=origin).attach(trainer)
     TrainingCurvesHandler(evaluator, folder).attach(trainer)
     objects: Any = {"network": network, "optimizer": optimizer}
     history = folder / "history.csv"
     MilestonesHandler(evaluator, objects, stages=STAGES, folder=folder / "milestones", history=history,
-                      metric=metric, origin={"split": split, **origin}).attach(trainer)  # fmt: skip
+                      metric=metric, origin=origin).attach(trainer)  # fmt: skip
     TrainingCheckpointHandler(folder / "training.pt", objects, resume=resume).attach(trainer)
     return trainer
 
@@ -150,11 +145,15 @@ def test_milestones_hold_all_that_is_later_asked_for(tmp_path: Path) -> None:
 
 
 def test_threshold_is_that_of_the_best_model_and_of_validation(tmp_path: Path) -> None:
+    (tmp_path / "data_list.json").write_bytes(b"a list")
     make_trainer(tmp_path, PROBS).run()
     point = read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt")
     assert read_operating_point(tmp_path / "operating_point.json", tmp_path / "model.safetensors") == point
-    assert (point.threshold, point.rule, point.split) == (pytest.approx(0.55), "best F1", "validation")
+    assert (point.threshold, point.rule, point.split) == (pytest.approx(0.55), "best-f1", "validation")
     assert (point.patients, point.positives, point.version) == (4, 2, "9")
+    assert point.calibration == {"kind": "none"}
+    assert point.data_list_sha256 == hashlib.sha256(b"a list").hexdigest()
+    assert point.warnings == [f"2 {name} patients: under 10 a choice says little" for name in ("positive", "negative")]
     assert "p0" not in (tmp_path / "operating_point.json").read_text()
 
 
@@ -225,7 +224,8 @@ def test_resumed_training_mends_a_threshold_that_a_kill_left_behind(
     )
 
 
-def test_threshold_is_never_chosen_on_the_test_fold(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="threshold_from_test"):
-        make_trainer(tmp_path, PROBS, split="test").run()
+@pytest.mark.parametrize("split", ["test", "training"])
+def test_threshold_is_never_chosen_on_the_test_or_the_training_fold(split: str, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=f"threshold_from_{split}"):
+        make_trainer(tmp_path, PROBS, split=split).run()
     assert not (tmp_path / "operating_point.json").exists()

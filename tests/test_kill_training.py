@@ -53,14 +53,14 @@ def train(folder: Path) -> None:
         validation.state.metrics["auc"] = engine.state.epoch / EPOCHS
 
     trainer.add_event_handler(Events.EPOCH_COMPLETED, validate)
-    model, scores = folder / "model.pt", SimpleNamespace(threshold=0.5, rows=[{"label": 1}])
-    origin = {"version": "0", "settings": {}}
+    rows = [{"label": 1, "prob": 0.9}, {"label": 0, "prob": 0.1}]
+    model, scores = folder / "model.pt", SimpleNamespace(threshold=0.5, rows=rows)
+    origin = {"split": "validation", "data_list": folder / "data_list.json", "version": "0", "settings": {}}
     BestModelHandler(validation, network, model, patience=EPOCHS).attach(trainer)  # type: ignore[arg-type]
     OperatingPointHandler(
         scores,  # type: ignore[arg-type]
         model,
         folder / "operating_point.json",
-        split="validation",
         origin=origin,
     ).attach(trainer)
     objects = {"network": network, "optimizer": trainer.optimizer}

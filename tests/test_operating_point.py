@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from small_points import make_point
 
 from custom_transforms.operating_point import OperatingPoint, read_operating_point
 from custom_transforms.patient_scores import PatientScores
@@ -23,10 +24,9 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def point() -> OperatingPoint:
-    sha256 = hashlib.sha256(b"weights").hexdigest()
-    return OperatingPoint(threshold=0.3, rule="best F1", split="validation", patients=9, positives=4,
-                          date="2026-11-22", version="0.1.0", weights_sha256=sha256,
-                          settings={"pooling": "max", "image_size": 64})  # fmt: skip
+    calibration = {"kind": "platt", "slope": 0.5, "intercept": -1.0}
+    settings = {"pooling": "max", "image_size": 64}
+    return make_point(b"weights", threshold=0.3, calibration=calibration, settings=settings, warnings=["a warning"])
 
 
 def test_what_was_written_is_read(weights: Path, point: OperatingPoint, tmp_path: Path) -> None:
@@ -41,14 +41,18 @@ def test_what_was_written_is_read(weights: Path, point: OperatingPoint, tmp_path
         ({"weights_sha256": "0" * 64}, "operating_point_of_other_weights"),
         ({"threshold": 1.5}, "damaged_operating_point"),
         ({"threshold": float("nan")}, "damaged_operating_point"),
-        ({"colour": "red"}, "damaged_operating_point"),
+        ({"split": "training"}, "threshold_from_training"),
+        ({"calibration": {"kind": "platt", "slope": -0.5, "intercept": 0.0}}, "damaged_operating_point"),
+        ({"calibration": {"kind": "isotonic", "probability": [0.1, 0.2], "calibrated": [0.3, 0.2]}},
+         "damaged_operating_point"),
+        ({"calibration": {"kind": "spline"}}, "damaged_operating_point"),
     ],
-)
+)  # fmt: skip
 def test_threshold_of_doubtful_origin_is_refused(
-    change: dict[str, object], code: str, weights: Path, point: OperatingPoint, tmp_path: Path
+    change: dict[str, Any], code: str, weights: Path, point: OperatingPoint, tmp_path: Path
 ) -> None:
     file = tmp_path / "operating_point.json"
-    file.write_text(json.dumps(dataclasses.asdict(point) | change))
+    file.write_text(json.dumps(dataclasses.replace(point, **change).described()))
     with pytest.raises(RefusedError, match=f"^{code}: operating_point.json: expected"):
         read_operating_point(file, weights)
 
@@ -57,9 +61,44 @@ def test_absent_and_cut_files_are_refused(weights: Path, tmp_path: Path) -> None
     file = tmp_path / "operating_point.json"
     with pytest.raises(RefusedError, match="missing_operating_point"):
         read_operating_point(file, weights)
-    file.write_text('{"threshold": 0.')
-    with pytest.raises(RefusedError, match="damaged_operating_point"):
+    for damaged in ('{"threshold": 0.', "[]", "{}", '{"operating_point_version": "0"}'):
+        file.write_text(damaged)
+        with pytest.raises(RefusedError, match="damaged_operating_point"):
+            read_operating_point(file, weights)
+
+
+def test_file_that_an_earlier_version_wrote_is_refused_with_what_to_do(weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "operating_point.json"
+    file.write_text('{"threshold": 0.3, "rule": "best F1", "split": "validation", "patients": 9, "positives": 4}')
+    with pytest.raises(RefusedError, match=r"^outdated_operating_point: .*scripts/calibrate.py"):
         read_operating_point(file, weights)
+
+
+def test_file_that_was_edited_is_refused_since_its_version_names_what_it_held(
+    weights: Path, point: OperatingPoint, tmp_path: Path
+) -> None:
+    file = tmp_path / "operating_point.json"
+    point.write(file)
+    file.write_text(file.read_text().replace('"threshold": 0.3', '"threshold": 0.4'))
+    with pytest.raises(RefusedError, match=r"^damaged_operating_point: .* changed since it was written"):
+        read_operating_point(file, weights)
+
+
+def test_version_is_one_for_one_content(point: OperatingPoint) -> None:
+    version = point.described()["operating_point_version"]
+    assert len(version) == 12
+    assert dataclasses.replace(point, settings=dict(reversed(point.settings.items()))).described() == point.described()
+    fields = [field.name for field in dataclasses.fields(point) if field.name != "calibration"]
+    for name in fields:
+        changed = dataclasses.replace(point, **{name: "another"})
+        assert changed.described()["operating_point_version"] != version, name
+
+
+def test_decision_goes_by_the_networks_own_probability(point: OperatingPoint) -> None:
+    """Logits of 0.4 and 0.2 are -0.41 and -1.39; half of them less 1 is -1.20 and -1.69."""
+    assert [point.decide(prob) for prob in (0.29, 0.3, 0.4)] == ["negative", "positive", "positive"]
+    assert [point.calibrated(prob) for prob in (0.4, 0.2)] == pytest.approx([0.2310, 0.1554], abs=5e-4)
+    assert dataclasses.replace(point, calibration={"kind": "none"}).calibrated(0.4) is None
 
 
 def scores(measure: str, **places: object) -> PatientScores:

@@ -81,6 +81,14 @@ def test_exported_network_travels_if_it_is_of_these_weights(used: Path) -> None:
         files_to_pack(used)
 
 
+def test_operating_point_of_other_weights_does_not_travel(used: Path) -> None:
+    (used / "models/model.pt").write_bytes(b"trained again")
+    with pytest.raises(RefusedError, match="operating_point_of_other_weights: operating_point.json"):
+        files_to_pack(used)
+    (used / "models/operating_point.json").unlink()
+    assert "models/model.pt" in files_to_pack(used)
+
+
 def run(bundle: Path, run_id: str, *configs: str, **options: object) -> None:
     """Run from the bundle's folder, where nothing of this project can be imported from elsewhere."""
     guard = bundle.parent / "guard"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.engines.utils import IterationEvents
 from monai.transforms import Orientation
+from small_points import make_point
 
-from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.patient_pooling import POOLINGS, EvidenceInferer, PatientPoolingInferer
 from custom_transforms.patient_result import EvidenceToResultd, spread_over_slice
-from custom_transforms.predictions import PredictionsHandler
+from custom_transforms.predictions import PredictionsHandler, table_row
 from custom_transforms.slice_bag import SlicesToBagd
 from custom_transforms.slice_classifier import SliceClassifier
 
@@ -100,9 +99,7 @@ def test_region_comes_on_the_grid_of_the_scan(axes: str) -> None:
 def point(tmp_path: Path) -> tuple[Path, Path]:
     """An operating point at 0.8, and its weights."""
     (tmp_path / "model.pt").write_bytes(b"weights")
-    OperatingPoint(threshold=0.8, rule="best F1", split="validation", patients=9, positives=4, date="2026-11-22",
-                   version="0.1.0", weights_sha256=hashlib.sha256(b"weights").hexdigest(), settings={"pooling": "max"},
-                   ).write(tmp_path / "operating_point.json")  # fmt: skip
+    make_point(b"weights", threshold=0.8).write(tmp_path / "operating_point.json")
     return tmp_path / "operating_point.json", tmp_path / "model.pt"
 
 
@@ -112,6 +109,7 @@ def test_decision_is_made_at_the_operating_point(point: tuple[Path, Path], logit
     item = step(make_item(make_maps([logit, -5.0], lit=(1, 1)), [1, 2]))
     assert item["record"]["decision"] == decision
     assert item["record"]["operating_point"]["threshold"] == 0.8
+    assert item["record"]["calibrated_probability"] is None
     assert bool(item["region"].any()) == (decision == "positive")
 
 
@@ -120,6 +118,24 @@ def test_without_an_operating_point_no_decision_is_made(tmp_path: Path) -> None:
     record = step(make_item(make_maps([2.0, -5.0]), [1, 2]))["record"]
     assert record["decision"] == "none: no operating point"
     assert record["operating_point"] is None
+    assert record["calibrated_probability"] is None
+    assert table_row(record)["threshold"] is None
+
+
+def test_result_names_its_operating_point_and_stands_beside_the_calibrated_probability(
+    point: tuple[Path, Path],
+) -> None:
+    """A logit of 2.0 is 0.88, above the threshold; half of it less 2 is -1, 0.27, which is not."""
+    written = make_point(b"weights", threshold=0.8, calibration={"kind": "platt", "slope": 0.5, "intercept": -2.0})
+    written.write(point[0])
+    step = EvidenceToResultd("pred", operating_point=point[0], weights=point[1])
+    record = step(make_item(make_maps([2.0, -5.0]), [1, 2]))["record"]
+    assert record["calibrated_probability"] == pytest.approx(1 / (1 + np.exp(1.0)))
+    assert record["operating_point"] == json.loads(point[0].read_text())
+    row = table_row(record)
+    assert (row["decision"], row["threshold"]) == ("positive", 0.8)
+    assert row["operating_point_version"] == written.described()["operating_point_version"]
+    assert row["calibrated_probability"] == record["calibrated_probability"]
 
 
 def test_record_accounts_for_every_slice(point: tuple[Path, Path]) -> None:
@@ -145,7 +161,8 @@ def test_result_is_written_with_its_row_of_the_table(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b_.._x.json").read_text()) == record
     [output] = engine.state.output
     assert output["table"] == {"case": "b/../x", "probability": record["patient_probability"],
-        "decision": "none: no operating point", "slices_used": 1, "slices_dropped": 3,
+        "calibrated_probability": None, "decision": "none: no operating point", "threshold": None,
+        "operating_point_version": None, "slices_used": 1, "slices_dropped": 3,
         "reasons": "3 too little brain", "carrying_slices": "2", "notes": "a note"}  # fmt: skip
 
 
@@ -181,8 +198,6 @@ def test_network_that_is_trained_anew_behind_a_server_gets_its_own_threshold(poi
     point[1].write_bytes(b"retrained")
     with pytest.raises(ValueError, match="operating_point_of_other_weights"):
         step(make_item(make_maps([1.0]), [0]))
-    saved = json.loads(point[0].read_text())
-    saved |= {"threshold": 0.25, "weights_sha256": hashlib.sha256(b"retrained").hexdigest()}
-    point[0].write_text(json.dumps(saved))
+    make_point(b"retrained", threshold=0.25).write(point[0])
     item = step(make_item(make_maps([1.0]), [0]))
     assert item["record"]["operating_point"]["threshold"] == 0.25

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -16,11 +15,11 @@ from conftest import BRATS, CT, ROOT
 from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 from pydicom import FileDataset, dcmread
+from small_points import make_point
 from tiny_studies import MRI_CHANNELS, WIDTHS, write_mri_weights, write_weights
 
 from custom_transforms.data_list import load_fold
 from custom_transforms.load_mri import LoadImageModalitiesd
-from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.series_reader import CtSeriesReader
 
 pytestmark = pytest.mark.consumer
@@ -73,9 +72,8 @@ def ct(heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = small_bundle(CT, tmp_path_factory.mktemp("ct") / CT.name, widths=WIDTHS, image_size=64, draw_slices=False)
     weights = write_weights(bundle / "models" / "model.pt")
     settings = ConfigParser(ConfigParser.load_config_file(bundle / "configs/inference.json")).get_parsed_content
-    OperatingPoint(threshold=0.5, rule="even", split="validation", patients=3, positives=1, date="2026-11-22",
-                   version="0.1.0", weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-                   settings=settings("settings")).write(bundle / "models" / "operating_point.json")  # fmt: skip
+    point = make_point(weights.read_bytes(), settings=settings("settings"))
+    point.write(bundle / "models" / "operating_point.json")
     infer(bundle, heads)
     return bundle
 
