@@ -1,4 +1,4 @@
-"""Compare a classifier with the largest bright blob, on the patients of an evaluation: AUC, difference and intervals.
+"""Compare a classifier with the largest bright blob, on the patients of an evaluation: AUC, difference, intervals.
 
 Example:
     python scripts/compare_with_blob.py build/study/data --evaluation build/study/eval --image-size 96
@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from pathlib import Path
 
-import numpy as np
 from monai.bundle import ConfigParser
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from custom_transforms.atomic_file import whole_file
 from custom_transforms.blob_baseline import best_blob, largest_blobs
-from custom_transforms.classification import auc
-from custom_transforms.evidence.evidence_files import read_cases
-from custom_transforms.evidence.intervals import patient_interval
+from custom_transforms.evidence.delong import auc_difference, auc_interval
+from custom_transforms.evidence.evidence_files import read_cases, write_json
 from custom_transforms.patient_bag import BagsDataset
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "ct_metastasis_classifier"
-Array = NDArray[np.float64]
 
 
 def test_bags(arguments: argparse.Namespace) -> BagsDataset:
@@ -46,15 +40,11 @@ def compare(arguments: argparse.Namespace) -> dict[str, object]:
         raise ValueError("expected the test patients of the data list in patients.csv, got others")
     labels = [int(item["label"]) for item in items]
     best = best_blob(labels, [largest_blobs(item["image"].numpy()) for item in items])
-    samples = [labels, [prob[item["case"]] for item in items], best.scores]
-
-    def difference(truth: Array, network: Array, blob: Array, axis: int = -1) -> Array:
-        return auc(truth, network, axis=axis) - auc(truth, blob, axis=axis)
-
+    probs = [prob[item["case"]] for item in items]
     return {
-        "network_auc": patient_interval(samples[:2], auc),
-        "blob_auc": patient_interval([labels, best.scores], auc),
-        "difference": patient_interval(samples, difference),
+        "network_auc": auc_interval(labels, probs),
+        "blob_auc": auc_interval(labels, best.scores),
+        "difference": auc_difference(labels, probs, best.scores),
         "blob": {"level": best.level, "margin_pixels": best.margin, "chosen_on": "these patients"},
     }
 
@@ -70,10 +60,14 @@ def main() -> None:
         found = compare(arguments)
     except (OSError, ValueError) as error:
         parser.exit(2, f"compare_with_blob: {error}\n")
-    with whole_file(arguments.evaluation / "blob.json") as file:
-        file.write_text(json.dumps(found, indent=1) + "\n")
+    write_json(arguments.evaluation / "blob.json", found)
     for name in ("network_auc", "blob_auc", "difference"):
-        print(f"{name:12} {found[name]['value']:.3f}  {found[name]['ci_low']:.3f} to {found[name]['ci_high']:.3f}")
+        estimate = found[name]
+        low, high = estimate["ci_low"], estimate["ci_high"]
+        interval = "no interval" if low is None else f"{low:.3f} to {high:.3f}"
+        print(f"{name:12} {estimate['value']:.3f}  {interval}")
+    if (p_value := found["difference"]["p_value"]) is not None:
+        print(f"p of no difference (DeLong, two-sided): {p_value:.2g}")
 
 
 if __name__ == "__main__":

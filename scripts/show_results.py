@@ -29,8 +29,8 @@ MEASURES = ("auc", "average_precision", "f1", "sensitivity", "specificity")
 
 
 def interval(estimate: dict[str, Any]) -> str:
-    if estimate["ci_low"] is None:
-        return "too few patients"
+    if estimate["ci_low"] is None or estimate["ci_high"] is None:
+        return "no interval"
     return f"{estimate['ci_low']:.3f} to {estimate['ci_high']:.3f}"
 
 
@@ -48,7 +48,7 @@ def show_segmenter(summary: dict[str, Any]) -> None:
 def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
     count = f"{summary['patients']}, {summary['positives']} with metastases"
     print("\n" + f"{summary.get('note', '')} Patients not used for training: {count}".strip())
-    for name in MEASURES:
+    for name in (name for name in MEASURES if name in summary["metrics"]):
         value = (estimate := summary["metrics"][name])["value"]
         print(f"{name:18} {'    -' if value is None else f'{value:.3f}'}  {interval(estimate)}")
     print("\ncase                 probability  decision  slices used, dropped  carried by slices")

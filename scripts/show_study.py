@@ -25,7 +25,9 @@ def show(folder: Path) -> None:
     estimates = [(name, summary["metrics"][name]) for name in names]
     estimates += [("AUC of the largest bright blob", blob["blob_auc"]), ("AUC, network less blob", blob["difference"])]
     for name, estimate in estimates:
-        print(f"{name:31} {estimate['value']:6.3f}  {estimate['ci_low']:.3f} to {estimate['ci_high']:.3f}")
+        low, high = estimate["ci_low"], estimate["ci_high"]  # none at an AUC of 1
+        interval = "no interval" if low is None else f"{low:.3f} to {high:.3f}"
+        print(f"{name:31} {estimate['value']:6.3f}  {interval}")
     print("\ncheckpoint    epoch  stage  validation AUC")
     for row in read_rows(folder / "curriculum" / "models" / "milestones" / "checkpoint_summary.csv"):
         print(f"{row['file']:13} {row['epoch']:>5}  {row['stage']:>5}  {float(row['auc']):.3f}")

@@ -7,7 +7,6 @@ import pytest
 from sklearn import metrics
 
 from custom_transforms.classification import auc, average_precision, best_f1_threshold, f1, sensitivity, specificity
-from custom_transforms.classifier_report import summarise_scores
 
 LABELS = np.array([1, 0, 1, 1, 0, 0, 1, 0], dtype=float)
 PROBS = np.array([0.9, 0.8, 0.7, 0.4, 0.4, 0.3, 0.2, 0.1])
@@ -52,14 +51,3 @@ def test_of_equal_thresholds_the_one_that_misses_fewest_is_taken_half_way_betwee
     # at or below 0.3 the F1 is 2/3 with both positives found; at 0.6 it is 2/3 with one found and none false
     assert best_f1_threshold([1, 0, 0, 1], [0.6, 0.5, 0.4, 0.3]) == pytest.approx(0.15)
     assert best_f1_threshold([0, 1], [0.2, 0.6]) == pytest.approx(0.4)
-
-
-def test_summary_has_an_interval_for_every_measure() -> None:
-    rows = [{"label": label, "prob": prob} for label, prob in zip(LABELS, PROBS, strict=True)]
-    summary = summarise_scores(rows, 0.35)
-    assert list(summary) == ["auc", "average_precision", "f1", "sensitivity", "specificity"]
-    for estimate in summary.values():
-        assert estimate["ci_low"] is not None
-        assert estimate["ci_high"] is not None
-        assert estimate["ci_low"] < estimate["value"] <= estimate["ci_high"]
-        assert estimate["n"] == 8

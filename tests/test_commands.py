@@ -38,7 +38,7 @@ def test_results_are_shown_with_interval_and_floor(tmp_path: Path) -> None:
     lines = run("show_results.py", tmp_path).stdout.splitlines()
     assert lines[1] == "Synthetic. Mean Dice of patients not used for training: 8"
     assert lines[3].split() == ["mean", "0.800", "0.700", "to", "0.900", "0.400"]
-    assert lines[4].split() == ["WT", "0.600", "too", "few", "patients", "0.500"]
+    assert lines[4].split() == ["WT", "0.600", "no", "interval", "0.500"]
     assert lines[-1].split() == ["pictures", str(tmp_path / "eval" / "overlays")]  # what is not there is not named
 
 

@@ -145,8 +145,9 @@ def _probabilities(rows: Rows, name: str) -> Array:
 
 
 def _column(rows: Rows, name: str) -> Array:
+    values = _values(rows, name)
     try:
-        return np.array([float(value) for value in _values(rows, name)])
+        return np.array([float(value) for value in values])
     except (TypeError, ValueError) as error:
         raise RefusedError.of("not_a_number", TABLE, expected=f"numbers in the column {name}", got="others") from error
 

@@ -92,8 +92,7 @@ def _threshold(labels: Array, probs: Array, fixed: str, at_least: float) -> floa
         return float("nan")
     if fixed == "specificity":
         limit = float(_limit(labels, probs, at_least))
-        above = np.append(probs[probs > limit], 1.0).min()
-    else:
-        above = -float(_limit(1 - labels, -probs, at_least))
-        limit = float(np.append(probs[probs < above], 0.0).max())
-    return (limit + float(above)) / 2 if limit < above else float("nan")
+        above = float(np.append(probs[probs > limit], 1.0).min())
+        return (limit + above) / 2 if limit < above else float("nan")
+    lowest_found = -float(_limit(1 - labels, -probs, at_least))
+    return (lowest_found + float(np.append(probs[probs < lowest_found], 0.0).max())) / 2
