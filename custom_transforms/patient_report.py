@@ -24,7 +24,7 @@ LESION_COLUMNS = ("row", "region", "lesion", "volume_ml", "dice", "hd95_mm", "fo
 
 
 class PatientReportHandler:
-    """Write `patients.csv`, `row_ids.csv`, `lesions.csv`, `metrics.json`, figures and `report.html` at an evaluator's end.
+    """Write tables by row id, `row_ids.csv`, `metrics.json`, figures and `report.html` when an evaluator has finished.
 
     Args:
         metric: the rows' source.

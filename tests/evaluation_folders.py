@@ -10,23 +10,13 @@ from matplotlib.figure import Figure
 
 from custom_transforms.evidence.classifier_evidence import classifier_evidence
 from custom_transforms.evidence.evidence_files import write_json, write_patients, write_table
-from custom_transforms.evidence.intervals import patient_interval
+from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
 from custom_transforms.pictures import picture_bytes
 
 NOTE = "Synthetic: random numbers, not patients."
 CONTEXT = {"version": "0.1.0", "date": "2026-11-27T21:00:00+00:00", "fold": "test"}
 CONTEXT |= {"data_list_sha256": "0f" * 32, "weights_sha256": "a7" * 32}
 Folder = dict[str, Any]
-
-
-def estimate(value: float, n: int = 120, method: str = "Clopper-Pearson", half: float = 0.07) -> dict[str, Any]:
-    return {
-        "value": value,
-        "ci_low": max(0.0, value - half),
-        "ci_high": min(1.0, value + half),
-        "n": n,
-        "method": method,
-    }
 
 
 def classifier_rows(patients: int = 120, seed: int = 7) -> list[dict[str, Any]]:
@@ -74,12 +64,15 @@ def segmenter_rows(patients: int = 40, seed: int = 7) -> list[dict[str, Any]]:
             tp, fp = int(1000 * truth_ml * dice), int(1000 * max(volume_ml - truth_ml * dice, 0))
             counts = {"tp": tp, "fp": fp, "fn": int(1000 * truth_ml * (1 - dice)), "tn": 1_000_000}
             hd95_mm = 240.0 if not truth_ml else float(2 + 20 * (1 - dice) * random.random())
-            rows.append({"case": f"BraTS_{index:03d}", "region": region, **counts,
-                         **{f"small_{name}": count // 10 for name, count in counts.items()},
-                         "dice": dice, "iou": dice / (2 - dice), "hd95_mm": hd95_mm,
-                         "surface_dice": min(1, dice + 0.05),
-                         "volume_ml": volume_ml, "truth_volume_ml": truth_ml, "lesion_dice": dice * 0.9,
-                         "lesion_hd95_mm": hd95_mm * 1.4})  # fmt: skip
+            rows.append({
+                "case": f"BraTS_{index:03d}", "region": region, **counts,
+                **{f"small_{name}": count // 10 for name, count in counts.items()},
+                "dice": dice, "iou": dice / (2 - dice), "precision": dice, "recall": dice if truth_ml else "",
+                "hd95_mm": hd95_mm, "surface_dice": min(1, dice + 0.05), "volume_ml": volume_ml,
+                "truth_volume_ml": truth_ml, "volume_error_ml": volume_ml - truth_ml,
+                "relative_volume_error": abs(volume_ml / truth_ml - 1) if truth_ml else "",
+                "lesion_dice": dice * 0.9, "lesion_hd95_mm": hd95_mm * 1.4,
+            })  # fmt: skip
     return rows
 
 
@@ -88,38 +81,24 @@ def write_segmenter_folder(folder: Path, *, patients: int = 40, seed: int = 7, d
     rows = segmenter_rows(patients, seed)
     named = write_patients(folder, rows, "test")
     lesions = [
-        {"row": row["row"], "region": row["region"], "lesion": lesion, "volume_ml": row["truth_volume_ml"] / lesion,
-         "dice": row["dice"], "hd95_mm": row["hd95_mm"], "found": int(row["dice"] > 0.1)}
-        for row in named if row["truth_volume_ml"] for lesion in (1, 2)
+        {"row": row["row"], "region": row["region"], "lesion": lesion, "volume_ml": row["truth_volume_ml"] / lesion**2,
+         "dice": row["dice"], "hd95_mm": row["hd95_mm"], "counted": 1,
+         "found": "found" if row["dice"] > 0.6 else "missed"}
+        for row in named if row["truth_volume_ml"] for lesion in (1, 4)
     ]  # fmt: skip
     write_table(folder / "lesions.csv", lesions)
-    regions, strata = {}, []
-    for region in ("TC", "WT", "ET"):
-        part = [row for row in rows if row["region"] == region]
-        measured = ("dice", "hd95_mm", "surface_dice", "lesion_dice", "lesion_hd95_mm")
-        regions[region] = {
-            f"mean_{name}": patient_interval([[row[name] for row in part]], np.mean) for name in measured
-        }
-        regions[region]["pooled_dice"] = estimate(0.84, patients)
-        for stratum, low, high in (("below 5 ml", 0, 5), ("5 to 20 ml", 5, 20), ("20 ml and more", 20, np.inf)):
-            inside = [row["dice"] for row in part if low <= row["truth_volume_ml"] < high]
-            found = {"mean_dice": patient_interval([inside], np.mean)} if inside else {}
-            strata.append({"region": region, "stratum": stratum, "patients": len(inside), "metrics": found})
-    by_case: dict[str, list[float]] = {}
-    for row in rows:
-        by_case.setdefault(row["case"], []).append(row["dice"])
-    summary: Folder = {"note": NOTE, "task": "segmentation", "bundle": "brats_attention_unet", **CONTEXT}
-    mean_dice = patient_interval([[np.mean(dice) for dice in by_case.values()]], np.mean)
-    summary |= {"patients": patients, "metrics": {"mean_dice": mean_dice}, "regions": regions, "strata": strata}
+    found = segmenter_evidence(named, lesions)
+    summary: Folder = {"note": NOTE, "task": "segmentation", "bundle": "brats_attention_unet", **CONTEXT, **found}
     floors = [
-        {"region": name, "dice": 0.5, "modality": "T1ce", "threshold": 1.2, "direction": "above"} for name in regions
+        {"region": name, "dice": 0.5, "modality": "T1ce", "threshold": 1.2, "direction": "above"}
+        for name in found["regions"]
     ]
-    summary |= {"best_single_threshold": {"mean_dice": 0.5, "regions": floors}, "warnings": []}
+    summary |= {"best_single_threshold": {"mean_dice": 0.5, "regions": floors}}
     write_json(folder / "metrics.json", summary)
     figure = Figure(figsize=(1, 0.7), layout="compressed")
     figure.subplots().imshow(np.eye(6))
     picture = picture_bytes(figure)
-    for case in by_case if drawn else ():
+    for case in dict.fromkeys(row["case"] for row in rows) if drawn else ():
         (folder / "overlays").mkdir(exist_ok=True)
         (folder / "overlays" / f"{case}.png").write_bytes(picture)
     return summary

@@ -213,7 +213,7 @@ def rewritten(path: Path, old: str, new: str) -> None:
             "dike",
             "damaged_evaluation: patients.csv: expected rows with the columns row, region",
         ),
-        ("patients.csv", "0.0,0.0,240.0,", "0.0,0.0,far,", "damaged_evaluation: patients.csv: expected numbers"),
+        ("patients.csv", ",240.0,", ",far,", "damaged_evaluation: patients.csv: expected numbers"),
         ("lesions.csv", "test-0001", "test-0099", "other_patients: lesions.csv: expected rows of patients.csv"),
     ],
 )

@@ -11,6 +11,7 @@ from custom_transforms.evidence.classifier_evidence import classifier_evidence
 from custom_transforms.evidence.compare_models import compare_models
 from custom_transforms.evidence.evaluation_folder import METRICS, EvaluationFolder, read_evaluation_folder
 from custom_transforms.evidence.evidence_files import without_nan, write_json
+from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
 from custom_transforms.evidence.write_report import draw_report, save_report
 from custom_transforms.refusal import RefusedError
 
@@ -61,8 +62,6 @@ def _of_classifier(found: EvaluationFolder, asked: Mapping[str, Any]) -> dict[st
 
 
 def _of_segmenter(found: EvaluationFolder) -> dict[str, Any]:
-    from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
-
     settings = found.summary.get("settings") or {}
     edges = {"edges_ml": settings["lesion_strata_ml"]} if "lesion_strata_ml" in settings else {}
     measured: dict[str, Any] = without_nan(segmenter_evidence(found.rows, found.lesions, **edges))

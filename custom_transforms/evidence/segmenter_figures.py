@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from custom_transforms.classification import Array
+from custom_transforms.evidence.agreement import bland_altman
 from custom_transforms.evidence.figure import GREY, Picture, legend_below, new_axes
 from custom_transforms.evidence.wording import number, plain
 from custom_transforms.pictures import BLACK, BLUE, GREEN, ORANGE, VERMILLION, style_plot
@@ -112,10 +113,7 @@ def draw_dice_over_volume(regions: Regions) -> Picture:
 
 
 def draw_agreement(region: str, columns: Columns) -> Picture:
-    """Draw difference over mean of predicted and true volume, with bias and 95 % limits of agreement.
-
-    Reference: Bland and Altman, Lancet 1986: mean difference, and 1.96 standard deviations to either side.
-    """
+    """Draw difference over mean of predicted and true volume, with bias and limits; see `bland_altman`."""
     figure, axes = new_axes()
     known = np.isfinite(columns["volume_ml"]) & np.isfinite(columns["truth_volume_ml"])
     found, truth = columns["volume_ml"][known], columns["truth_volume_ml"][known]
@@ -125,8 +123,7 @@ def draw_agreement(region: str, columns: Columns) -> Picture:
     title = f"Agreement of volume, {region}"
     words = f"{len(difference)} patients: too few for limits of agreement."
     if len(difference) > 1:
-        bias, spread = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
-        low, high = bias - spread, bias + spread
+        bias, low, high = (part["value"] for part in bland_altman(found, truth).values())  # type: ignore[index]
         axes.axhline(bias, color=BLACK, linewidth=1.8, label=f"mean difference {number(bias, 2)} ml")
         limits = f"95 % limits of agreement {number(low, 2)} to {number(high, 2)} ml"
         axes.axhline(low, color=VERMILLION, linewidth=1.5, linestyle="--", label=limits)
