@@ -1,4 +1,4 @@
-"""Draw how a classifier separates patients: ROC, precision and recall, decisions, and risk over coverage."""
+"""Draw how a classifier separates patients: ROC, precision and recall, and decisions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from custom_transforms.classification import Array
 from custom_transforms.evidence.figure import GREY, Picture, legend_below, new_axes, unit_square
 from custom_transforms.evidence.reliability_figure import draw_reliability
+from custom_transforms.evidence.risk_coverage_figure import draw_risk_coverage
 from custom_transforms.evidence.subgroup_figure import draw_subgroups
 from custom_transforms.evidence.wording import in_words, number
-from custom_transforms.pictures import BLACK, BLUE, LABEL_POINTS, TITLE_POINTS, VERMILLION, style_plot
+from custom_transforms.pictures import BLACK, BLUE, LABEL_POINTS, TITLE_POINTS, style_plot
 
 Summary = Mapping[str, Any]
 DARK = 0.55  # share above which a cell is too dark for black letters
@@ -39,7 +39,7 @@ def draw_classifier(summary: Summary, rows: Sequence[Mapping[str, str]]) -> list
     if summary.get("confusion"):
         pictures.append(draw_confusion(summary["confusion"]))
     if summary.get("risk_coverage"):
-        pictures.append(draw_risk_coverage(summary["risk_coverage"], summary.get("aurc") or {}))
+        pictures.append(draw_risk_coverage(summary, labels, probs, rows=rows))
     return pictures + draw_subgroups(summary)
 
 
@@ -109,28 +109,6 @@ def draw_confusion(confusion: Mapping[str, int]) -> Picture:
     caption = "Numbers of patients; shares are those of the row, so that they do not depend on the mix of the test."
     words = words.format(tp + fn, tp, fp + tn, tn)
     return Picture("confusion", "Decisions at the operating point", caption, words, figure)
-
-
-def draw_risk_coverage(points: Sequence[Mapping[str, float]], area: Mapping[str, Any]) -> Picture:
-    """Draw the error among the patients that are decided, if the least certain ones are left to people."""
-    figure, axes = new_axes()
-    coverage, risk = ([point[name] for point in points] for name in ("coverage", "risk"))
-    axes.plot(coverage, risk, color=VERMILLION, linewidth=2, marker="o" if len(points) < 30 else "", markersize=4)
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, max(0.05, 1.1 * max(value or 0 for value in risk)))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
-    title = "Errors if the least certain patients are left out"
-    style_plot(axes, title=title, x_label="patients that are decided (coverage)", y_label="wrong decisions among them")
-    least, most = min(points, key=lambda point: point["coverage"]), max(points, key=lambda point: point["coverage"])
-    ends = [
-        f"of the {100 * end['coverage']:.0f} % most certain patients {number(end['risk'])}" for end in (most, least)
-    ]
-    words = f"Share of wrong decisions: {', '.join(ends)}."
-    caption = "A curve that falls to the left says that the network is less sure where it errs."
-    if area.get("value") is not None:
-        caption += f" Area under it: {in_words(area)}."
-    return Picture("risk_coverage", title, caption, words, figure)
 
 
 def _decided(summary: Summary) -> bool:

@@ -11,8 +11,15 @@ from jinja2 import DictLoader, Environment, Undefined
 
 from custom_transforms.evidence.html_style import STYLE
 from custom_transforms.evidence.html_template import TEMPLATES
+from custom_transforms.evidence.looked import Looked
 from custom_transforms.evidence.region_tables import region_tables
-from custom_transforms.evidence.report_text import READING, operating_point_facts, tiles, who_was_measured
+from custom_transforms.evidence.report_text import (
+    how_to_read,
+    operating_point_facts,
+    tiles,
+    warnings_of,
+    who_was_measured,
+)
 from custom_transforms.evidence.wording import MEASURES, interval, measure_name, number
 
 Metrics = Mapping[str, Any]
@@ -37,6 +44,7 @@ def render_page(
     *,
     pictures: Sequence[Shown],
     cases: Sequence[Shown] = (),
+    looked: Looked | None = None,
     files: Sequence[tuple[str, str, str]],
 ) -> str:
     """Write the page. Whatever the summary holds is text: a name with tags in it does not become HTML.
@@ -44,7 +52,8 @@ def render_page(
     Args:
         summary: content of `metrics.json`.
         pictures: the figures.
-        cases: pictures of the best, median and worst case.
+        cases: pictures of patients: the best, median and worst case, or where the classifier looked.
+        looked: what the check of its maps found.
         files: name, content, and whether it may be given away.
     """
     return (
@@ -58,7 +67,9 @@ def render_page(
             tiles=tiles(summary),
             who=who_was_measured(summary),
             point=operating_point_facts(summary.get("operating_point")),
-            reading=READING[summary["task"]],
+            reading=how_to_read(summary),
+            warnings=warnings_of(summary),
+            looked=looked,
             floors=_floors(summary),
             pictures=pictures,
             cases=cases,

@@ -12,9 +12,9 @@ PAGE = """{% import "parts" as parts %}<!doctype html>
 <p class="quiet">Version {{ summary.version or "not recorded" }}, {{ date }}</p>
 {% if summary.note %}<div class="box note" role="note"><p><b>{{ summary.note }}</b></p></div>{% endif %}
 <div class="box research" role="note"><p><b>Research only. Not a medical device.</b></p></div>
-{% if summary.warnings %}
+{% if warnings %}
 <div class="box warnings" role="note"><p><b>Warnings</b></p>
-<ul>{% for warning in summary.warnings %}<li>{{ warning }}</li>{% endfor %}</ul></div>
+<ul>{% for warning in warnings %}<li>{{ warning }}</li>{% endfor %}</ul></div>
 {% endif %}
 </header>
 <main>
@@ -27,7 +27,9 @@ PAGE = """{% import "parts" as parts %}<!doctype html>
 <nav aria-label="Contents"><ul>
 <li><a href="#who">Who was measured</a></li><li><a href="#measures">Measures</a></li>
 <li><a href="#figures">Figures</a></li>
-{% if cases %}<li><a href="#cases">Cases</a></li>{% endif %}
+{% if looked %}<li><a href="#looked">Where did it look</a></li>{% endif %}
+{% if summary.subgroups %}<li><a href="#groups">Groups</a></li>{% endif %}
+{% if cases and not looked %}<li><a href="#cases">Cases</a></li>{% endif %}
 <li><a href="#reading">How to read this</a></li><li><a href="#files">Files</a></li>
 </ul></nav>
 
@@ -99,6 +101,12 @@ interval</th><th scope="col" class="number">n</th><th scope="col" class="number"
 
 <h2 id="figures">Figures</h2>
 {{ parts.shown(pictures) }}
+{% if looked %}
+<h2 id="looked">Where did it look</h2>
+<ul>{% for finding in looked.findings %}<li>{{ finding }}</li>{% endfor %}</ul>
+{{ parts.matrix(looked.maps, "Deletion: value and 95 % interval") }}
+{{ parts.shown(cases, wide=true) }}
+{% endif %}
 {% if summary.subgroups %}
 <h2 id="groups">Groups of patients</h2>
 {{ parts.groups(summary.subgroups, [("column", "Column"), ("group", "Group"), ("patients", "Patients"),

@@ -12,11 +12,20 @@ from custom_transforms.evidence.wording import measure_name, number
 NOT_RECORDED = "not recorded"
 SHORT_HASH = 12  # characters of a hash that a reader compares
 TILES = ("auc", "sensitivity", "specificity", "brier")
-POINT = {"threshold": "Threshold", "rule": "Chosen by", "split": "Chosen on", "version": "Version", "date": "Date"}
+POINT = {
+    "threshold": "Threshold",
+    "rule": "Chosen by",
+    "split": "Chosen on (fold)",
+    "operating_point_version": "Its version",
+    "base_version": "In the place of version",
+    "date": "Date",
+    "version": "Version of the bundle",
+    "data_list_sha256": "Data list, SHA-256",
+}
+CHOSEN_HERE = "the threshold was chosen on the fold that is measured here, which flatters every decision"
 
 READING = {
     "classification": [
-        "The threshold was chosen on other patients than those measured here, and frozen before.",
         "AUC says how well patients are ranked; calibration says whether a probability means what it says. A network "
         "may be good at one and bad at the other.",
         "Positive and negative predictive value change with the share of positives; use the table by prevalence.",
@@ -35,11 +44,15 @@ FILES = (
     ("metrics.json", "every number of this page", "yes"),
     ("patients.csv", "the measured values of each patient, by row id", "yes"),
     ("lesions.csv", "each lesion, by row id", "yes"),
+    ("deletion.json", "the check of where the network looked", "yes"),
+    ("deletion.csv", "its curves of each patient, by row id", "yes"),
     ("figures", "the figures of this page as PNG", "yes"),
+    ("saliency", "where the network looked, by row id", "if slices of the patients may be"),
     ("row_ids.csv", "whose row it is", "no: stays at home"),
     ("overlays", "prediction and truth of each patient; files are named by case", "no: named by case"),
 )
-PICTURES_OF_PATIENTS = "yes, if slices of three patients may be"
+WRITTEN_NOW = ("report.html", "figures")
+PICTURES_OF_PATIENTS = "if slices of the patients shown may be"
 
 
 def who_was_measured(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -64,8 +77,26 @@ def operating_point_facts(point: Mapping[str, Any] | None) -> list[tuple[str, st
         facts.insert(3, ("Chosen on patients", f"{point['patients']}, {point.get('positives', '?')} positive"))
     calibration = point.get("calibration")
     if calibration:
-        facts.append(("Calibration", _plain(calibration)))
+        facts.append(("Calibration map", _map_in_words(calibration)))
     return facts
+
+
+def warnings_of(summary: Mapping[str, Any]) -> list[str]:
+    """List what is doubtful: about the evaluation, and about the choice of the threshold."""
+    point = summary.get("operating_point") or {}
+    told = [f"operating point: {warning}" for warning in point.get("warnings") or []]
+    if point and point.get("split") == summary.get("fold"):
+        told.append(f"operating point: {CHOSEN_HERE}")
+    return [*map(str, summary.get("warnings") or []), *told]
+
+
+def how_to_read(summary: Mapping[str, Any]) -> list[str]:
+    """List what a reader must know to read the numbers of a task."""
+    point = summary.get("operating_point") or {}
+    told = []
+    if point and point.get("split") != summary.get("fold"):
+        told.append("The threshold was chosen on other patients than those measured here, and frozen before.")
+    return [*told, *READING[summary["task"]]]
 
 
 def tiles(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -80,7 +111,7 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def files_of(folder: Path, *, has_cases: bool) -> list[tuple[str, str, str]]:
     """List the files that are there; the page itself is about to be."""
-    told = [part for part in FILES if part[0] in ("report.html", "figures") or (folder / part[0]).exists()]
+    told = [part for part in FILES if part[0] in WRITTEN_NOW or (folder / part[0]).exists()]
     if has_cases:
         told[0] = (*told[0][:2], PICTURES_OF_PATIENTS)
     return told
@@ -88,6 +119,13 @@ def files_of(folder: Path, *, has_cases: bool) -> list[tuple[str, str, str]]:
 
 def _of_point(fact: Any) -> str:
     return number(fact) if isinstance(fact, float) else str(fact)
+
+
+def _map_in_words(calibration: Mapping[str, Any]) -> str:
+    """Name a map and its numbers; of many, how many."""
+    parts = [f"{name} {number(part)}" for name, part in calibration.items() if isinstance(part, float)]
+    parts += [f"{len(part)} steps" for name, part in calibration.items() if isinstance(part, list)][:1]
+    return ", ".join([str(calibration.get("kind", "")), *parts])
 
 
 def _plain(part: Any) -> str:

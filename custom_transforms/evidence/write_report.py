@@ -10,6 +10,7 @@ from custom_transforms.evidence.case_pictures import case_pictures
 from custom_transforms.evidence.classifier_figures import draw_classifier
 from custom_transforms.evidence.evaluation_folder import EvaluationFolder, read_evaluation_folder
 from custom_transforms.evidence.html_report import render_page, shown
+from custom_transforms.evidence.looked import read_looked
 from custom_transforms.evidence.report_text import files_of
 from custom_transforms.evidence.segmenter_figures import draw_segmenter
 from custom_transforms.pictures import picture_bytes
@@ -48,12 +49,14 @@ def draw_report(evaluation: EvaluationFolder) -> Report:
     pictures = draw_segmenter(rows) if is_segmenter else draw_classifier(evaluation.summary, rows)
     drawn = {picture.name: picture_bytes(picture.figure) for picture in pictures}
     figures = [shown(part.title, part.caption, part.words, drawn[part.name]) for part in pictures]
+    looked = None if is_segmenter else read_looked(folder, evaluation.summary, rows)
+    patients = case_pictures(folder, rows) if is_segmenter else looked.pictures if looked else []
     cases = [
-        shown(part.title, part.caption, part.words, part.file.read_bytes() if part.file else None)
-        for part in (case_pictures(folder, rows) if is_segmenter else [])
+        shown(title, caption, words, file.read_bytes() if file else None) for title, caption, words, file in patients
     ]
     files = files_of(folder, has_cases=any(part.png for part in cases))
-    return Report(render_page(evaluation.summary, pictures=figures, cases=cases, files=files), drawn)
+    page = render_page(evaluation.summary, pictures=figures, cases=cases, looked=looked, files=files)
+    return Report(page, drawn)
 
 
 def save_report(report: Report, folder: Path) -> Path:
