@@ -119,6 +119,19 @@ def test_least_certain_patients_are_left_out_from_right_to_left(classifier: dict
     assert risk[-1] == pytest.approx((fp + fn) / len(scores))
 
 
+def test_every_uncertainty_that_all_patients_have_gets_a_curve(scores: Rows) -> None:
+    doubt = {"spread": [0.5 - abs(float(row["prob"]) - THRESHOLD) for row in scores]}
+    rows = [{**row, "spread": str(spread), "outside": ""} for row, spread in zip(scores, doubt["spread"], strict=True)]
+    found = classifier_evidence(rows, threshold=THRESHOLD)
+    pictures = {
+        part.name: part for part in draw_classifier({"operating_point": {"threshold": THRESHOLD}, **found}, rows)
+    }
+    distance, spread = axes_of(pictures["risk_coverage"]).lines
+    np.testing.assert_allclose(np.asarray(spread.get_ydata()), np.asarray(distance.get_ydata()))
+    assert spread.get_label() == "surest by spread of samples"
+    assert "surest by spread of samples: 0." in pictures["risk_coverage"].words
+
+
 def test_nothing_that_needs_both_classes_is_drawn_of_one(scores: Rows) -> None:
     rows = [row for row in scores if row["label"] == "0"]
     names = {part.name for part in draw_classifier(classifier_evidence(rows, threshold=None), rows)}

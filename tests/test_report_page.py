@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from evaluation_folders import NOTE, write_classifier_folder, write_segmenter_folder
 
 from custom_transforms.evidence import write_report as module
-from custom_transforms.evidence.evidence_files import write_json
+from custom_transforms.evidence.evidence_files import read_cases, write_json
 from custom_transforms.evidence.html_style import STYLE
 from custom_transforms.evidence.wording import number
 from custom_transforms.evidence.write_report import write_report
@@ -38,7 +39,7 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        self.words += f" {data}"
 
     def all(self, *names: str) -> list[Attributes]:
         return [attributes for name, attributes in self.tags if name in names]
@@ -51,6 +52,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier_folder(folder)
     write_report(folder)
     return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, which take seconds."""
+    for name in ("draw_classifier", "draw_segmenter"):
+        monkeypatch.setattr(module, name, lambda *given: [])
 
 
 @pytest.fixture
@@ -134,6 +142,7 @@ def test_page_of_a_segmenter_knows_rows_and_no_cases(segmenter: Page) -> None:
     assert len(segmenter.all("img")) == 6 + 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_is_written_where_the_key_to_the_ids_is_not(tmp_path: Path) -> None:
     write_segmenter_folder(tmp_path, patients=4)
     (tmp_path / "row_ids.csv").unlink()
@@ -148,6 +157,53 @@ def test_without_an_operating_point_no_decision_is_made(tmp_path: Path) -> None:
     assert "No decision is made" in page.words
     assert "Specificity share of" not in page.words
     assert not (tmp_path / "figures" / "confusion.png").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_doubts_about_the_threshold_are_told(measured: Path, tmp_path: Path) -> None:
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert "chosen on other patients than those measured here" in Page(tmp_path / "report.html").words
+    calibration = {"kind": "isotonic", "probability": [0.1, 0.7], "calibrated": [0.0, 0.9]}
+    summary["operating_point"] |= {"split": "test", "warnings": ["few positives"], "calibration": calibration}
+    write_json(tmp_path / "metrics.json", summary)
+    words = Page(write_report(tmp_path)).words
+    assert "operating point: few positives" in words
+    assert "chosen on the fold that is measured here, which flatters" in words
+    assert "chosen on other patients" not in words
+    assert "Calibration map isotonic, 2 steps" in words
+
+
+def explained(folder: Path, weights: str) -> None:
+    """Write what explaining leaves beside an evaluation: one picture for each row."""
+    estimate = {"value": 0.25, "ci_low": 0.11, "ci_high": 0.39, "n": 9, "method": "patient bootstrap"}
+    part = {"area": estimate, "random_area": estimate, "difference": estimate, "finding": "matters", "words": "it does"}
+    write_json(folder / "deletion.json", {"fold": "test", "weights_sha256": weights, "maps": {"grad_cam": part}})
+    (folder / "saliency").mkdir()
+    for row in read_cases(folder):
+        shutil.copy(folder / "figures" / "roc.png", folder / "saliency" / f"{row}.png")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_page_shows_where_the_network_looked(measured: Path, tmp_path: Path) -> None:
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    explained(tmp_path, "a7" * 32)
+    page = Page(write_report(tmp_path))
+    assert "Grad-CAM: matters: it does." in page.words
+    assert "0.250 0.110 to 0.390" in page.words
+    with (tmp_path / "patients.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "1"]
+    surest = max(rows, key=lambda row: float(row["prob"]))
+    missed = min(rows, key=lambda row: float(row["prob"]))
+    assert f"Found. Row {surest['row']}, positive" in page.words
+    assert f"Missed. Row {missed['row']}, positive" in page.words
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_explanation_of_other_weights_is_left_out(measured: Path, tmp_path: Path) -> None:
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    explained(tmp_path, "b8" * 32)
+    assert "Where did it look" not in Page(write_report(tmp_path)).words
 
 
 def test_hostile_names_stay_text(measured: Path, tmp_path: Path) -> None:
