@@ -54,9 +54,10 @@ def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
     print("\ncase                 probability  decision  slices used, dropped  carried by slices")
     with predictions.open(newline="") as file:
         for row in csv.DictReader(file):
-            slices = f"{row['slices_used']}, {row['slices_dropped']} ({row['reasons'] or 'none'})"
-            prob = f"{float(row['probability'] or 'nan'):.3f}"
-            found = f"{prob}        {row['decision']:9} {slices}  {row['carrying_slices']}"
+            found = f"{float(row['probability'] or 'nan'):.3f}        {row['decision']:9} "
+            found += (
+                f"{row['slices_used']}, {row['slices_dropped']} ({row['reasons'] or 'none'})  {row['carrying_slices']}"
+            )
             print(f"{row['case']:20} {found if row['status'] == 'ok' else row['reason']}")
 
 

@@ -20,7 +20,7 @@ interval</th><th scope="col" class="number">n</th><th scope="col">Interval by</t
 {% for name, found in metrics.items() %}
 <tr><th scope="row">{{ name | measure }}{% if name | meaning %}<small>{{ name | meaning }}</small>{% endif %}</th>
 <td class="number">{{ found.value | number }}</td><td class="number">{{ found | interval }}</td>
-<td class="number">{{ found.n }}</td><td>{{ found.method }}{% if found.p_value is number %}, p =
+<td class="count">{{ found.n }}</td><td>{{ found.method }}{% if found.p_value is number %}, p =
 {{ found.p_value | number }}{% endif %}</td></tr>
 {% endfor %}
 </tbody>
@@ -36,7 +36,7 @@ interval</th><th scope="col" class="number">n</th><th scope="col">Interval by</t
 {% for name in columns | measures %}
 <tr><th scope="row">{{ name | measure }}{% if name | meaning %}<small>{{ name | meaning }}</small>{% endif %}</th>
 {% for metrics in columns.values() %}<td class="number">{{ value(metrics[name]) }}</td>{% endfor %}
-<td class="number">{{ columns | shared(name, "n") }}</td><td>{{ columns | shared(name, "method") }}</td></tr>
+<td class="count">{{ columns | shared(name, "n") }}</td><td>{{ columns | shared(name, "method") }}</td></tr>
 {% endfor %}
 </tbody>
 {% endcall %}

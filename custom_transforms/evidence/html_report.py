@@ -12,7 +12,7 @@ from jinja2 import DictLoader, Environment, Undefined
 from custom_transforms.evidence.html_style import STYLE
 from custom_transforms.evidence.html_template import TEMPLATES
 from custom_transforms.evidence.looked import Looked
-from custom_transforms.evidence.region_tables import region_tables
+from custom_transforms.evidence.region_tables import region_tables, strata_tables
 from custom_transforms.evidence.report_text import (
     how_to_read,
     operating_point_facts,
@@ -74,6 +74,7 @@ def render_page(
             pictures=pictures,
             cases=cases,
             tables=region_tables(summary.get("regions", {})),
+            strata=strata_tables(summary.get("strata") or []),
             files=files,
         )
     )
@@ -108,6 +109,6 @@ def _names(parts: Any) -> list[str]:
 
 
 def _shared(columns: Mapping[str, Metrics], name: str, key: str) -> str:
-    """Join what columns say of `n` or `method`, once where all say the same."""
-    said = dict.fromkeys(str(metrics[name].get(key, "")) for metrics in columns.values() if name in metrics)
-    return ", ".join(said)
+    """Give what columns say of `n` or `method`: once where all say the same, else that of each."""
+    said = [str(metrics[name].get(key, "")) for metrics in columns.values() if name in metrics]
+    return said[0] if len(set(said)) == 1 else ", ".join(said)

@@ -25,7 +25,9 @@ table { border-collapse: collapse; width: 100%; margin: .4rem 0 1rem; font-size:
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid var(--line); }
 thead th { background: var(--head); border-bottom: 2px solid #7d8890; white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; overflow-wrap: break-word; min-width: 9rem; max-width: 26rem; }
+tbody th:has(+ th) { min-width: 0; }
+td.count { text-align: right; }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td small, th small, .tile small { display: block; font-weight: 400; color: var(--quiet); font-size: .86rem; }
 td.long { overflow-wrap: anywhere; }
@@ -40,6 +42,12 @@ figure.wide img { max-width: 100%; width: auto; }
 figcaption { font-size: .92rem; color: var(--quiet); margin-top: .3rem; }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; max-width: none; }
 a { color: var(--blue); }
+@media (max-width: 960px), print {
+  table { font-size: .86rem; }
+  th, td { padding: .3rem .45rem; }
+  thead th.number, td.number small { white-space: normal; }
+  tbody th { min-width: 8rem; }
+}
 @media print {
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }

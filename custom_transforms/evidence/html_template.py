@@ -120,11 +120,11 @@ SEGMENTATION = """{% import "parts" as parts %}
 {% for caption, regions in tables.items() %}
 {{ parts.matrix(regions, caption ~ ": by region, value and 95 % interval") }}
 {% endfor %}
-{% if summary.strata %}
-{{ parts.groups(summary.strata, [("region", "Region"), ("stratum", "Stratum"), ("patients", "Patients"),
+{% for rows in strata %}
+{{ parts.groups(rows, [("region", "Region"), ("stratum", "Stratum"), ("patients", "Patients"),
   ("lesions", "Lesions")],
   "By size of the tumour, value and 95 % interval") }}
-{% endif %}
+{% endfor %}
 {% if floors %}
 <p>A network that does not beat the best threshold on one modality, chosen on the very patients that are measured, has
 learnt nothing.</p>

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Metrics = dict[str, Any]
@@ -40,6 +40,14 @@ def region_tables(regions: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[st
         for title, names in {**TABLES, OTHERS: others}.items()
     }
     return {title: table for title, table in tables.items() if any(table.values())}
+
+
+def strata_tables(strata: Sequence[Metrics]) -> list[list[Metrics]]:
+    """Put strata together that have the same measures: slices with a small tumour, and lesions by volume."""
+    tables: dict[tuple[str, ...], list[Metrics]] = {}
+    for stratum in strata:
+        tables.setdefault(tuple(stratum.get("metrics", {})), []).append(stratum)
+    return list(tables.values())
 
 
 def _flat(metrics: Mapping[str, Any]) -> Metrics:

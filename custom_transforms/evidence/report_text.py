@@ -129,5 +129,7 @@ def _map_in_words(calibration: Mapping[str, Any]) -> str:
 
 
 def _plain(part: Any) -> str:
+    if isinstance(part, list):
+        return ", ".join(map(_plain, part))
     text = part if isinstance(part, (str, int, float)) else json.dumps(part, separators=(", ", ": "))
     return str(text)

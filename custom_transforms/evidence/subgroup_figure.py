@@ -42,8 +42,9 @@ def draw_forest(name: str, overall: Mapping[str, Any], groups: Sequence[Mapping[
         _row(axes, 0, overall, filled=True, colour=BLACK)
     names = [f"all patients, {overall.get('n', '?')}"]
     for place, group in enumerate(groups, start=1):
-        _row(axes, place, group["metrics"].get(name) or {}, filled=not group.get("warning"), colour=BLUE)
-        names.append(f"{plain(group['column'])}: {plain(group['group'])}, {group['patients']}")
+        found = group["metrics"].get(name) or {}
+        _row(axes, place, found, filled=not group.get("warning"), colour=BLUE)
+        names.append(f"{plain(group['column'])}: {plain(group['group'])}, {found.get('n', 0)}")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(groups) + 0.6, -0.6)
     axes.set_xlim(-0.02, 1.02)
@@ -55,7 +56,7 @@ def draw_forest(name: str, overall: Mapping[str, Any], groups: Sequence[Mapping[
         figure.legend(handles=[hollow], loc="outside lower center", fontsize=TICK_POINTS, frameon=False)
     words = [f"{group['column']} {group['group']}: {in_words(group['metrics'].get(name) or {})}" for group in groups]
     words = [f"All patients: {in_words(overall)}", *words]
-    caption = "The number of patients stands beside each group; the dashed line is the value of all."
+    caption = "Beside each group: how many patients the value is of. The dashed line is the value of all."
     return Picture(f"subgroups_{name}", title, caption, "; ".join(words) + ".", figure)
 
 
