@@ -2,7 +2,8 @@
 
 PARTS = """
 {% macro value(found) -%}
-{% if found %}{{ found.value | number }}<small>{{ found | interval }}</small>{% else %}&ndash;{% endif %}
+{% if found %}{{ found.value | number }}{% if found.value is number %}<small>{{ found | interval }}</small>{% endif %}
+{% else %}&ndash;{% endif %}
 {%- endmacro %}
 
 {% macro table(caption, kind="") -%}
@@ -46,15 +47,15 @@ interval</th><th scope="col" class="number">n</th><th scope="col">Interval by</t
 {% call table(caption) %}
 {% set names = rows | group_measures %}
 <thead><tr>{% for _, title in head %}<th scope="col">{{ title }}</th>{% endfor %}
-{% for name in names %}<th scope="col" class="number">{{ name | measure }}</th>{% endfor %}
-{% if rows | selectattr("warning") | list %}<th scope="col">Warning</th>{% endif %}</tr></thead>
+{% for name in names %}<th scope="col" class="number">{{ name | measure }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in rows %}
 <tr>{% for key, _ in head %}
-{% if loop.index < 3 %}<th scope="row">{{ row[key] }}</th>{% else %}<td>{{ row[key] | known }}</td>{% endif %}
+{% if loop.index < 3 %}<th scope="row">{{ row[key] }}
+{% if loop.index == 2 and row.warning %}<small>{{ row.warning }}</small>{% endif %}</th>
+{% else %}<td>{{ row[key] | known }}</td>{% endif %}
 {% endfor %}
-{% for name in names %}<td class="number">{{ value(row.metrics[name]) }}</td>{% endfor %}
-{% if rows | selectattr("warning") | list %}<td>{{ row.warning }}</td>{% endif %}</tr>
+{% for name in names %}<td class="number">{{ value(row.metrics[name]) }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody>
 {% endcall %}

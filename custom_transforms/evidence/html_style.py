@@ -25,7 +25,7 @@ table { border-collapse: collapse; width: 100%; margin: .4rem 0 1rem; font-size:
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid var(--line); }
 thead th { background: var(--head); border-bottom: 2px solid #7d8890; white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: break-word; min-width: 9rem; max-width: 26rem; }
+tbody th { font-weight: 600; overflow-wrap: break-word; min-width: 9rem; max-width: 34rem; }
 tbody th:has(+ th) { min-width: 0; }
 td.count { text-align: right; }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -45,7 +45,7 @@ a { color: var(--blue); }
 @media (max-width: 960px), print {
   table { font-size: .86rem; }
   th, td { padding: .3rem .45rem; }
-  thead th.number, td.number small { white-space: normal; }
+  thead th.number { white-space: normal; }
   tbody th { min-width: 8rem; }
 }
 @media print {
@@ -54,6 +54,7 @@ a { color: var(--blue); }
   nav { display: none; }
   h1, h2, h3, caption { break-after: avoid; }
   h2 { margin-top: 1.4rem; }
+  p:has(+ .scroll) { break-after: avoid; }
   tr, table, .box, .tile { break-inside: avoid; }
   thead { display: table-header-group; }
   .scroll { overflow: visible; }

@@ -121,9 +121,12 @@ SEGMENTATION = """{% import "parts" as parts %}
 {{ parts.matrix(regions, caption ~ ": by region, value and 95 % interval") }}
 {% endfor %}
 {% for rows in strata %}
-{{ parts.groups(rows, [("region", "Region"), ("stratum", "Stratum"), ("patients", "Patients"),
-  ("lesions", "Lesions")],
-  "By size of the tumour, value and 95 % interval") }}
+{% set head = [("region", "Region"), ("stratum", "Stratum"), ("patients", "Patients")] %}
+{% if rows[0].lesions is number %}
+{{ parts.groups(rows, head + [("lesions", "Lesions")], "Lesions by volume, value and 95 % interval") }}
+{% else %}
+{{ parts.groups(rows, head, "By size of the tumour, value and 95 % interval") }}
+{% endif %}
 {% endfor %}
 {% if floors %}
 <p>A network that does not beat the best threshold on one modality, chosen on the very patients that are measured, has
