@@ -28,6 +28,8 @@ bundle() {  # run id, configs, options
 say scripts/build_data_lists.py "$dataset" --task ct --output "$out/data_list.json"
 bundle preparing "train from_scratch prepare" --output_dir "$out/eval" --cache_dir "$out/prepared"
 bundle training "train from_scratch" --output_dir "$out/eval" --cache_dir "$out/prepared"
+bundle evaluating "train from_scratch evaluate" --output_dir "$out/eval_validation" --cache_dir "$out/prepared" --fold validation --note "$note"
+say scripts/calibrate.py "$out/eval_validation" --output "$out/models/operating_point.json" --calibration platt
 bundle evaluating "train from_scratch evaluate" --output_dir "$out/eval" --cache_dir "$out/prepared" --note "$note"
 bundle inference "inference from_scratch" --output_dir "$out/predictions" || [ $? -eq 2 ]  # 2: some were refused; the table says which
 say scripts/show_results.py "$out"

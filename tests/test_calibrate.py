@@ -173,7 +173,7 @@ def test_few_patients_are_warned_of_and_one_of_a_class_cannot_be_cross_validated
     output = tmp_path / "out" / "operating_point.json"
     assert calibrate(site, "--site", "--base", base, "--output", output, monkeypatch=monkeypatch) == 0
     few = [
-        f"{count} {name} patients: under 10 a choice says little" for count, name in ((1, "positive"), (3, "negative"))
+        f"{name} patients: {count}, under 10 a choice says little" for count, name in ((1, "positive"), (3, "negative"))
     ]
     assert load_operating_point(output).warnings == few
     report = json.loads((output.parent / "site_report.json").read_text())

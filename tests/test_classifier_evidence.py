@@ -46,7 +46,7 @@ def test_every_measure_is_there_with_its_interval_and_method(evidence: dict[str,
         "brier": "patient bootstrap",
         "calibration_slope": "patient bootstrap",
         "calibration_intercept": "patient bootstrap",
-        "expected_calibration_error": "basic patient bootstrap, 6 bins of equal mass",
+        "expected_calibration_error": "basic patient bootstrap, equal-mass bins: 6",
         "f1": "patient bootstrap",
         "sensitivity": "Clopper-Pearson",
         "specificity": "Clopper-Pearson",
@@ -118,6 +118,15 @@ def test_perfect_network_is_warned_of() -> None:
     assert (found["metrics"]["auc"]["value"], found["metrics"]["auc"]["ci_low"]) == (1, None)
     assert found["metrics"]["calibration_slope"]["value"] is None
     assert [text.partition(":")[0] for text in found["warnings"]] == ["AUC", "calibration slope"]
+
+
+def test_slope_that_resamples_leave_without_bound_is_warned_of() -> None:
+    probs = [0.1, 0.2, 0.3, 0.4, 0.6, 0.5, 0.7, 0.8, 0.9]  # one pair the wrong way round
+    rows = [{"label": int(place > 4), "prob": prob} for place, prob in enumerate(probs)]
+    found = classifier_evidence(rows, threshold=0.5)
+    assert found["metrics"]["calibration_slope"]["value"] > 1
+    assert found["metrics"]["calibration_slope"]["ci_high"] is None
+    assert [text[:45] for text in found["warnings"]] == ["calibration slope: interval without an end, s"]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import CT
 from ignite.engine import Engine
+from small_points import make_point
 
 from custom_transforms.classifier_report import ClassifierReportHandler
 from custom_transforms.evidence.case_columns import case_columns
 from custom_transforms.file_hash import file_sha256
-from custom_transforms.operating_point import OperatingPoint
 from custom_transforms.patient_scores import PatientScores
 from custom_transforms.refusal import RefusedError
 
@@ -33,9 +34,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def add_point(folder: Path, **changes: Any) -> None:
-    origin = {"rule": "best F1", "split": "validation", "patients": 4, "positives": 2, "date": "2026-01-01"}
-    known = {"version": "0.1.0", "weights_sha256": file_sha256(folder / "model.pt"), "settings": SETTINGS}
-    OperatingPoint(**{"threshold": 0.35, **origin, **known, **changes}).write(folder / "operating_point.json")
+    point = make_point((folder / "model.pt").read_bytes(), **{"threshold": 0.35, "settings": SETTINGS, **changes})
+    point.write(folder / "operating_point.json")
 
 
 def evaluate(folder: Path, **measures: Any) -> dict[str, Any]:
@@ -61,6 +61,13 @@ def evaluate(folder: Path, **measures: Any) -> dict[str, Any]:
     return summary
 
 
+def test_config_asks_for_what_the_card_says_and_names_its_own_bundle() -> None:
+    config = json.loads((CT / "configs" / "evaluate.json").read_text())
+    report = next(part for part in config["validate::handlers"] if part["_target_"].endswith("ClassifierReportHandler"))
+    assert report["origin"]["bundle"] == CT.name
+    assert report["measures"] == {name: f"@{name}" for name in ("prevalences", "fixed", "subgroups")}
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -82,6 +89,21 @@ def test_summary_says_what_was_measured_and_rows_carry_the_columns(folder: Path)
     rows = read_rows(folder / "eval" / "patients.csv")
     assert rows[2] == {"row": "test-0003", "label": "1", "prob": "0.4", "decision": "positive", "age": ""}
     assert [row["age"] for row in rows] == ["61", "48", "", "70"]
+
+
+def test_calibrated_probability_stands_beside_a_decision_that_it_does_not_change(folder: Path) -> None:
+    """A temperature of 2 halves the log odds: of 0.9 to 0.75, of 0.2 to 1/3; of 0.4 and 0.3 both remain above 0.35."""
+    add_point(folder)
+    plain = evaluate(folder)
+    add_point(folder, calibration={"kind": "temperature", "temperature": 2.0})
+    summary = evaluate(folder)
+    rows = read_rows(folder / "eval" / "patients.csv")
+    assert [float(row["calibrated_prob"]) for row in rows[:2]] == pytest.approx([0.75, 1 / 3])
+    assert [row["decision"] for row in rows] == ["positive", "negative", "positive", "negative"]
+    assert all(float(row["calibrated_prob"]) > 0.35 for row in rows[2:])
+    assert summary["confusion"] == plain["confusion"]
+    assert summary["metrics"]["brier"]["value"] != plain["metrics"]["brier"]["value"]
+    assert summary["operating_point"] == json.loads((folder / "operating_point.json").read_text())
 
 
 def test_without_an_operating_point_probabilities_are_measured_and_no_decision_is_made(

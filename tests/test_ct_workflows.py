@@ -22,6 +22,11 @@ from small_weights import checkpoint_hash
 
 from custom_transforms.ct_study import read_ct
 from custom_transforms.evidence.evidence_files import read_cases
+from custom_transforms.evidence.read_evaluation import read_evaluation
+from custom_transforms.evidence.recalibrate import choose_on_evaluation
+from custom_transforms.file_hash import file_sha256
+from custom_transforms.operating_point import read_operating_point
+from custom_transforms.refusal import RefusedError
 from data_lists.ct_list import build_ct_list
 from data_lists.data_list_file import write_data_list
 from data_lists.phantom_ct import is_positive, make_head
@@ -70,6 +75,7 @@ def test_training_leaves_model_threshold_milestones_and_pictures(trained: dict[s
     assert all(isinstance(weight, torch.Tensor) for weight in weights.values())  # flat, for every tool that loads it
     point = json.loads((models / "operating_point.json").read_text())
     assert (point["split"], point["patients"]) == ("validation", 3)
+    assert point["data_list_sha256"] == file_sha256(Path(str(trained["dataset_dir"])) / "data_list.json")
     assert {row["file"] for row in read_rows(models / "milestones" / "checkpoint_summary.csv")} == {
         "best_auc.pt", "best_f1.pt", "stage1.pt"}  # fmt: skip
     content = torch.load(models / "milestones" / "stage1.pt", weights_only=True)
@@ -101,6 +107,22 @@ def test_evaluation_measures_each_test_patient_at_the_threshold_of_validation(
     assert {"auc", "average_precision", "f1", "sensitivity", "specificity"} <= set(summary["metrics"])
 
 
+def test_operating_point_is_chosen_from_what_evaluation_has_written(
+    evaluated: Path, trained: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(RefusedError, match="^threshold_from_test: metrics.json"):
+        choose_on_evaluation(read_evaluation(evaluated), rule="youden", calibration="platt")
+    shutil.copytree(evaluated, tmp_path / "evaluated")
+    summary = json.loads((evaluated / "metrics.json").read_text()) | {"fold": "validation"}
+    (tmp_path / "evaluated" / "metrics.json").write_text(json.dumps(summary))
+    evaluation = read_evaluation(tmp_path / "evaluated")
+    choose_on_evaluation(evaluation, rule="youden", calibration="platt").write(tmp_path / "operating_point.json")
+    for name in ("model.pt", "model.safetensors"):
+        weights = Path(str(trained["models_dir"])) / name
+        point = read_operating_point(tmp_path / "operating_point.json", weights, summary["settings"])
+    assert (point.patients, point.rule, point.calibration["kind"]) == (3, "youden", "platt")
+
+
 def test_inference_gives_the_probabilities_of_evaluation(
     evaluated: Path, trained: dict[str, object], heads: Path, tmp_path: Path
 ) -> None:
@@ -111,10 +133,12 @@ def test_inference_gives_the_probabilities_of_evaluation(
     measured = {cases[row["row"]]: row for row in read_rows(evaluated / "patients.csv")}
     rows = {row["case"]: row for row in read_rows(tmp_path / "predictions.csv")}
     assert rows.keys() == measured.keys()
+    version = json.loads((evaluated / "metrics.json").read_text())["operating_point"]["operating_point_version"]
     for case, row in rows.items():
         assert float(row["probability"]) == pytest.approx(float(measured[case]["prob"]), abs=1e-5)
         assert row["decision"] == measured[case]["decision"]
         record = json.loads((tmp_path / f"{case}.json").read_text())
+        assert record["operating_point"]["operating_point_version"] == row["operating_point_version"] == version
         scan = read_ct(heads / "CTs" / case)
         assert record["slices"]["total"] == len(scan.hu) == len(record["by_slice"]) + len(record["dropped"])
         region = nib.load(tmp_path / f"{case}_region.nii.gz")

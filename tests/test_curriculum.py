@@ -153,7 +153,7 @@ def test_threshold_is_that_of_the_best_model_and_of_validation(tmp_path: Path) -
     assert (point.patients, point.positives, point.version) == (4, 2, "9")
     assert point.calibration == {"kind": "none"}
     assert point.data_list_sha256 == hashlib.sha256(b"a list").hexdigest()
-    assert point.warnings == [f"2 {name} patients: under 10 a choice says little" for name in ("positive", "negative")]
+    assert point.warnings == [f"{name} patients: 2, under 10 a choice says little" for name in ("positive", "negative")]
     assert "p0" not in (tmp_path / "operating_point.json").read_text()
 
 

@@ -13,7 +13,13 @@ Array = NDArray[np.float64]
 
 
 def brier(labels: Array, probs: Array, axis: int = -1) -> Array:
-    """Mean squared difference of probability and label, 0 is best (Brier, Monthly Weather Review 1950)."""
+    """Mean squared difference of probability and label, 0 is best (Brier, Monthly Weather Review 1950).
+
+    Args:
+        labels: 0 or 1, `(…, P)`.
+        probs: 0..1, `(…, P)`.
+        axis: that of patients.
+    """
     score: Array = np.square(probs - labels).mean(axis)
     return score
 
@@ -52,7 +58,13 @@ def calibration_intercept(labels: Array, probs: Array, axis: int = -1) -> Array:
     The intercept of the logistic regression of the label on the log odds with its slope held at 1. 0 is right; below,
     probabilities are too high on the whole (Steyerberg, chapter 15; Van Calster et al., BMC Medicine 2019).
 
-    Args and returns: as `calibration_slope`; NaN where a class is absent.
+    Args:
+        labels: 0 or 1, `(…, P)`.
+        probs: 0..1, `(…, P)`; clipped likewise.
+        axis: that of patients.
+
+    Returns:
+        `(…)`; NaN where a class is absent.
     """
     labels, odds = _prepared(labels, probs, axis)
     share = labels.mean(-1)

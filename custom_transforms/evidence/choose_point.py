@@ -70,4 +70,4 @@ def few_warnings(positives: int, patients: int) -> list[str]:
     """Say where there are too few patients of a class."""
     counts = {"positive": positives, "negative": patients - positives}
     few = {name: count for name, count in counts.items() if count < FEW}
-    return [f"{count} {name} patients: under {FEW} a choice says little" for name, count in few.items()]
+    return [f"{name} patients: {count}, under {FEW} a choice says little" for name, count in few.items()]

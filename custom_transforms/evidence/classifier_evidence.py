@@ -89,7 +89,7 @@ def classifier_evidence(
 
 def _of_probabilities(labels: Array, probs: Array, calibrated: Array) -> dict[str, Estimate]:
     error = patient_interval([labels, calibrated], expected_calibration_error, basic=True)
-    error["method"] += f", {number_of_bins(len(labels))} bins of equal mass"
+    error["method"] += f", equal-mass bins: {number_of_bins(len(labels))}"
     return {
         "auc": auc_interval(labels, probs),
         "average_precision": patient_interval([labels, probs], average_precision),
@@ -108,17 +108,22 @@ def _warnings(labels: Array, found: Mapping[str, Any], threshold: float | None) 
         told.append(f"no {absent} patient among {patients}: AUC and all that needs both classes are not defined")
     elif found["metrics"]["auc"]["ci_low"] is None:
         told.append("AUC: no interval, since DeLong's variance is 0, as at an AUC of 1, or not defined")
-    if not math.isfinite(found["metrics"]["calibration_slope"]["value"]) and 0 < positives < patients:
-        told.append(
-            "calibration slope: not finite, since a threshold separates the classes or all probabilities are equal"
-        )
     if patients < 3:
-        told.append(
-            f"{patients} patient{'s'[: patients - 1]}: too few to resample, so that some measures have no interval"
-        )
+        told.append("fewer than 3 patients: too few to resample, so that some measures have no interval")
+    elif 0 < positives < patients:
+        told += _of_slope(found["metrics"]["calibration_slope"])
     groups: list[Subgroup] = found["subgroups"]
     told += [f"{group['column']}, {group['group']}: {group['warning']}" for group in groups if group["warning"]]
     return told
+
+
+def _of_slope(slope: Estimate) -> list[str]:
+    separated = "a threshold separates the classes or all probabilities are equal"
+    if not math.isfinite(slope["value"]):
+        return [f"calibration slope: not finite, since {separated}"]
+    if not all(bound is not None and math.isfinite(bound) for bound in (slope["ci_low"], slope["ci_high"])):
+        return [f"calibration slope: interval without an end, since in many resamples {separated}"]
+    return []
 
 
 def _labels(rows: Rows) -> Array:

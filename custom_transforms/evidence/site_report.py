@@ -54,16 +54,18 @@ def write_site_report(folder: Path, report: Mapping[str, Any]) -> None:
 def as_table(columns: Mapping[str, Measures]) -> str:
     """Put measures side by side, each with its 95 % interval, for the screen; `-` where one is not defined."""
     measures = list(dict.fromkeys(name for column in columns.values() for name in column))
-    lines = [f"{'':28}" + "".join(f"{name:25}" for name in columns)]
+    lines = [["", *columns]]
     for measure in measures:
         cells = [_cell(column[measure]) if measure in column else "-" for column in columns.values()]
-        lines.append(f"{measure.replace('_', ' '):28}" + "".join(f"{cell:25}" for cell in cells))
-    return "\n".join(line.rstrip() for line in lines)
+        lines.append([measure.replace("_", " "), *cells])
+    widths = [max(map(len, cells)) + 2 for cells in zip(*lines, strict=True)]
+    padded = ("".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def _cell(estimate: Estimate) -> str:
     value, low, high = (_shown(estimate[name]) for name in ("value", "ci_low", "ci_high"))
-    return f"{value} ({low} to {high})"
+    return value if low == high == "-" else f"{value} ({low} to {high})"
 
 
 def _shown(number: float | None) -> str:
