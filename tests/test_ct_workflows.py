@@ -100,6 +100,9 @@ def test_evaluation_measures_each_test_patient_at_the_threshold_of_validation(
     rows, summary = read_rows(evaluated / "patients.csv"), json.loads((evaluated / "metrics.json").read_text())
     assert len(rows) == summary["patients"] == 3
     assert summary["note"] == "synthetic"
+    page = (evaluated / "report.html").read_text()
+    assert "<b>synthetic</b>" in page
+    assert not any(case in page for case in read_cases(evaluated).values())
     point = json.loads((Path(str(trained["models_dir"])) / "operating_point.json").read_text())
     assert summary["operating_point"] == point
     for row in rows:

@@ -38,6 +38,7 @@ code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.6rem 2rem; }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
 figure img { display: block; width: 100%; max-width: 620px; height: auto; margin: 0 auto; }
+figure.wide { margin-bottom: 1.6rem; }
 figure.wide img { max-width: 100%; width: auto; }
 figcaption { font-size: .92rem; color: var(--quiet); margin-top: .3rem; }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; max-width: none; }
