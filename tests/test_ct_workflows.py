@@ -126,6 +126,23 @@ def test_operating_point_is_chosen_from_what_evaluation_has_written(
     assert (point.patients, point.rule, point.calibration["kind"]) == (3, "youden", "platt")
 
 
+def test_explaining_draws_every_patient_and_deletes_where_the_answer_is_positive(
+    evaluated: Path, trained: dict[str, object]
+) -> None:
+    check(run_bundle("explaining", "train", "evaluate", "explain", bundle=CT, **trained, output_dir=evaluated))
+    patients = {row["row"]: row for row in read_rows(evaluated / "patients.csv")}
+    assert {picture.stem for picture in (evaluated / "saliency").iterdir()} == patients.keys()
+    positive = {row for row, patient in patients.items() if patient["decision"] == "positive"}
+    assert "Where did it look" in (evaluated / "report.html").read_text()
+    found = json.loads((evaluated / "deletion.json").read_text())
+    assert (found["patients"], found["patients_drawn"]) == (len(positive), 3)
+    rows = read_rows(evaluated / "deletion.csv") if positive else []
+    assert {row["row"] for row in rows} == positive
+    for row in rows:
+        if float(row["percent"]) == 0:  # the most suspicious slice decides for the patient
+            assert float(row["prob"]) == pytest.approx(float(patients[row["row"]]["prob"]), abs=1e-5)
+
+
 def test_inference_gives_the_probabilities_of_evaluation(
     evaluated: Path, trained: dict[str, object], heads: Path, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ class Report(NamedTuple):
     figures: dict[str, bytes]
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: str | Path) -> Path:
     """Write `figures/*.png` and `report.html` from what an evaluation left in a folder.
 
     Needs neither images nor network nor torch.
@@ -39,7 +39,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         RefusedError: see `read_evaluation_folder`.
     """
-    return save_report(draw_report(read_evaluation_folder(folder)), folder)
+    return save_report(draw_report(read_evaluation_folder(Path(folder))), Path(folder))
 
 
 def draw_report(evaluation: EvaluationFolder) -> Report:
