@@ -72,6 +72,7 @@ def draw_precision_recall(labels: Array, probs: Array, summary: Summary) -> Pict
     metrics, prevalence = summary["metrics"], float(labels.mean())
     precision, recall, _ = precision_recall_curve(labels, probs)
     legend = f"average precision {in_words(metrics['average_precision'])}"
+    precision, recall = precision[:-1], recall[:-1]  # the last point, 1 at a recall of 0, belongs to no threshold
     axes.step(recall, precision, where="post", color=BLUE, linewidth=2, label=legend)
     guess = f"guessing: {prevalence:.3f}, the share of positives"
     axes.axhline(prevalence, color=GREY, linewidth=1, linestyle="--", label=guess)

@@ -15,7 +15,7 @@ MEASURES = {
     "average_precision": ("Average precision", "area under precision over recall; the share of positives is guessing"),
     "f1": ("F1", "harmonic mean of sensitivity and positive predictive value"),
     "sensitivity": ("Sensitivity", "share of the positive patients that are found"),
-    "specificity": ("Specificity", "share of the negative patients that are left in peace"),
+    "specificity": ("Specificity", "share of the negative patients that are called negative"),
     "ppv": ("Positive predictive value", "share of those called positive that are; holds at this test's prevalence"),
     "npv": ("Negative predictive value", "share of those called negative that are; holds at this test's prevalence"),
     "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
