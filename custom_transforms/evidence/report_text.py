@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -131,5 +130,6 @@ def _map_in_words(calibration: Mapping[str, Any]) -> str:
 def _plain(part: Any) -> str:
     if isinstance(part, list):
         return ", ".join(map(_plain, part))
-    text = part if isinstance(part, (str, int, float)) else json.dumps(part, separators=(", ", ": "))
-    return str(text)
+    if isinstance(part, dict):
+        return ", ".join(f"{name} {_plain(value)}" for name, value in part.items())
+    return str(part)

@@ -153,4 +153,4 @@ def _logarithmic(axes: Axes, highest_mm: float) -> None:
     ticks = [tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000) if tick <= 3 * highest_mm]
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(-0.1, 1.3 * max(highest_mm, LINEAR_MM))
+    axes.set_ylim(-0.25, 1.3 * max(highest_mm, LINEAR_MM))
