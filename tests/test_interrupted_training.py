@@ -94,7 +94,8 @@ def curriculum(heads: Path, folder: Path, **more: object) -> dict[str, object]:
 
 
 def point_of(path: Path) -> dict[str, object]:
-    return {name: it for name, it in json.loads(path.read_text()).items() if name not in ("date", "weights_sha256")}
+    of_the_bytes = ("date", "weights_sha256", "operating_point_version")
+    return {name: it for name, it in json.loads(path.read_text()).items() if name not in of_the_bytes}
 
 
 def test_curriculum_that_is_told_to_end_in_mid_epoch_ends_where_an_undisturbed_one_does(
