@@ -9,7 +9,6 @@ from typing import Any
 from custom_transforms.evidence.wording import measure_name, number
 
 NOT_RECORDED = "not recorded"
-SHORT_HASH = 12  # characters of a hash that a reader compares
 TILES = ("auc", "sensitivity", "specificity", "brier")
 POINT = {
     "threshold": "Threshold",
