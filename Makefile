@@ -34,7 +34,7 @@ $(READY): pyproject.toml
 
 $(MONAILABEL)/.ready: pyproject.toml scripts/mend_torchvision.py
 	$(PYTHON) -m venv $(MONAILABEL)
-	$(MONAILABEL)/bin/pip install --editable '.[dicom,export,fast,h5,hub,notebooks,onnxruntime,openvino,seg]' 'pytest>=8' pytest-xdist torch==2.13.0 torchvision==0.28.0 \
+	$(MONAILABEL)/bin/pip install --editable '.[dicom,export,fast,h5,hub,notebooks,onnxruntime,openvino]' 'pytest>=8' pytest-xdist torch==2.13.0 torchvision==0.28.0 \
 	  monailabel==0.8.5 'pydicom<3' dcmqi
 	$(MONAILABEL)/bin/python scripts/mend_torchvision.py
 	@touch $@

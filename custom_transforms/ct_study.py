@@ -30,6 +30,7 @@ class CtVolume:
             step along the axis that is nearest to feet-head.
         notes: what was left out or mended, or what a person should know.
         instance_uids: SOPInstanceUID of each slice's DICOM object, for results that refer to it; none from NIfTI.
+        frame_numbers: of each slice within its object, from 1.
     """
 
     hu: NDArray[np.float32]
@@ -37,6 +38,7 @@ class CtVolume:
     slice_positions_mm: NDArray[np.float64]
     notes: tuple[str, ...]
     instance_uids: tuple[str, ...] = ()
+    frame_numbers: tuple[int, ...] = ()
 
 
 def read_ct(path: str | Path, series: int | None = None) -> CtVolume:
@@ -79,8 +81,9 @@ def _read(path: Path, series: int | None) -> CtVolume:
             return read_ct(folder, series)
     if path.name.endswith((".nii", ".nii.gz")):
         return _from_nifti(path)
-    hu, geometry, uids, notes = read_dicom(path, series)
-    return CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes), tuple(uids))
+    hu, geometry, frames, notes = read_dicom(path, series)
+    uids, numbers = zip(*frames, strict=True)
+    return CtVolume(hu, geometry.affine, geometry.positions_mm, tuple(notes), uids, numbers)
 
 
 def _from_nifti(path: Path) -> CtVolume:

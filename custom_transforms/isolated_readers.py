@@ -47,8 +47,8 @@ def read_ct_isolated(path: str | Path, series: int | None = None, *, limits: Lim
         )
     except RefusedError as error:
         raise error.renamed(shown_name(error.file, path)) from None
-    texts = {name: tuple(fields[name]) for name in ("notes", "instance_uids")}
-    return CtVolume(**{**fields, **texts})
+    listed = {name: tuple(fields[name]) for name in ("notes", "instance_uids", "frame_numbers")}
+    return CtVolume(**{**fields, **listed})
 
 
 def read_patient_isolated(

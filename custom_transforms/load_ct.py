@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +34,8 @@ class LoadImageStudyd(LoadImaged):
 
     Returns:
         the item with `image`, a MetaTensor `(1, X, Y, S)` float32 in HU whose metadata has `slice_positions_mm` `(S,)`;
-        `case`, by default the stem of the folder or file; and `notes`, remarks joined by `; `.
+        `case`, by default the stem of the folder or file; `notes`, remarks joined by `; `; and, from DICOM, `source`, a
+        JSON text with `path`, and `uids` and `frames` of the slices, from which results in DICOM find them again.
 
     Raises:
         RefusedError: see `custom_transforms.isolated_readers.read_ct_isolated`.
@@ -65,5 +67,8 @@ class LoadImageStudyd(LoadImaged):
             meta["filename_or_obj"] = path.name
             meta["original_channel_dim"] = 0
             item[key] = MetaTensor(torch.from_numpy(voxels)[None], affine=meta.pop("affine"), meta=meta)
+            if volume.instance_uids:
+                frames = {"uids": volume.instance_uids, "frames": volume.frame_numbers}
+                item["source"] = json.dumps({"path": str(path), **frames})
             item["notes"] = "; ".join([*filter(None, [item.get("notes", "")]), *volume.notes])
         return item

@@ -26,6 +26,7 @@ ENOUGH_MEMORY, ENOUGH_DISK, ENOUGH_SHARED = 8e9, 10e9, 1e9
 EXTRAS = {
     "cv2": ("fast", "a CT's brain eight times faster"),
     "h5py": ("h5", "h5 slices"),
+    "highdicom": ("dicom", "results in DICOM"),
     "huggingface_hub": ("hub", "weights from the hub"),
     "ray": ("ray", "clusters"),
 }

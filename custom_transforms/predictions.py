@@ -64,4 +64,5 @@ def table_row(record: Record) -> dict[str, Any]:
         "reasons": "; ".join(f"{count} {reason}" for reason, count in reasons.items()),
         "carrying_slices": " ".join(str(number) for number in record["carrying_slices"]),
         "notes": record["notes"],
+        **({"dicom": record["dicom"]} if "dicom" in record else {}),
     }

@@ -21,7 +21,10 @@ import nibabel as nib
 import numpy as np
 
 from custom_transforms.dicom.dicomweb import ask, find_series, store_instance
-from custom_transforms.dicom.region_segmentation import region_segmentation
+from custom_transforms.dicom.find_slices import slices_of_series
+from custom_transforms.dicom.place_mask import check_first_voxel
+from custom_transforms.dicom.result_instance import Algorithm
+from custom_transforms.dicom.segmentation import SUSPICIOUS_REGION, make_segmentation
 
 BUNDLE = "ct_metastasis_classifier"
 
@@ -37,7 +40,9 @@ def store_region(given: argparse.Namespace) -> dict[str, object]:
     prob = json.loads(infer(given.server, given.series, "json"))["patient_probability"]
     map_ = nib.Nifti1Image.from_bytes(gzip.decompress(infer(given.server, given.series, "image")))
     region = (np.asarray(map_.dataobj) > 0).astype(np.uint8).transpose(2, 1, 0)
-    made = region_segmentation(region, map_.affine[:3, 3], images, bundle=BUNDLE, version=version)
+    slices = slices_of_series(images, "series")
+    check_first_voxel(map_.affine, slices)
+    made = make_segmentation(region, slices, [SUSPICIOUS_REGION], algorithm=Algorithm(BUNDLE, version))
     store_instance(study, made)
     return {"patient_probability": prob, "segmentation": made.SeriesInstanceUID}
 

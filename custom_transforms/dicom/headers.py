@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from custom_transforms.dicom.beginning import looks_like_dicom
 from custom_transforms.dicom.directory import check_directories, is_directory
@@ -63,15 +63,16 @@ READ_TAGS = [
     "ExtendedOffsetTableLengths",
     "PixelData",
 ]
-_READ_TAGS = [Tag(keyword) for keyword in READ_TAGS]  # looked up once, and not for each file
+_READ_TAGS = tuple(Tag(keyword) for keyword in READ_TAGS)  # looked up once, and not for each file
 
 
-def read_headers(path: Path) -> tuple[list[FileDataset], list[str]]:
+def read_headers(path: Path, tags: Sequence[BaseTag] = _READ_TAGS) -> tuple[list[FileDataset], list[str]]:
     """Read the header of a DICOM file, or of every DICOM file below a folder.
 
     Args:
         path: a file, or a folder, walked through its sub-folders. Files that begin with a dot, a `DICOMDIR`, and files
             of another kind are passed over.
+        tags: what is read of each file.
 
     Returns:
         the datasets, in the order of their paths, and notes.
@@ -90,16 +91,17 @@ def read_headers(path: Path) -> tuple[list[FileDataset], list[str]]:
         name = "." if path.is_dir() else path.name
         raise RefusedError.of("not_dicom", name, expected="a DICOM file", got=f"none in {len(files)} files")
     others = len(files) - len(kept)
-    headers = [read_header(file, name) for file, name in kept.items()]
+    headers = [read_header(file, name, tags) for file, name in kept.items()]
     return headers, [*warnings, *[f"{others} files that are not DICOM left out"] * (others > 0)]
 
 
-def read_header(file: Path, name: str) -> FileDataset:
+def read_header(file: Path, name: str, tags: Sequence[BaseTag] = _READ_TAGS) -> FileDataset:
     """Read one file, its pixel data only when `PixelData` is asked for.
 
     Args:
         file: where it is.
         name: of the file within the study, for messages.
+        tags: what is read.
 
     Raises:
         RefusedError: the file cannot be parsed, or a deflated one inflates beyond all measure.
@@ -110,7 +112,7 @@ def read_header(file: Path, name: str) -> FileDataset:
             _check_inflated_size(file, name)
         # A deflated dataset has no place in the file to come back to.
         defer = None if deflated else LARGE_ELEMENT
-        source = pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(_READ_TAGS))
+        source = pydicom.dcmread(str(file), defer_size=defer, force=True, specific_tags=list(tags))
     except RefusedError:
         raise
     except Exception:  # a damaged file makes pydicom raise anything, with values of tags in its text

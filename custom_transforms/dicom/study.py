@@ -18,7 +18,9 @@ from custom_transforms.dicom.tags import silent_pydicom
 from custom_transforms.refusal import RefusedError, warning
 
 
-def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float32], Geometry, list[str], list[str]]:
+def read_dicom(
+    path: Path, series: int | None = None
+) -> tuple[NDArray[np.float32], Geometry, list[tuple[str, int]], list[str]]:
     """Read the scan of a patient.
 
     Args:
@@ -27,7 +29,7 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
 
     Returns:
         HU `(S, R, C)` from the feet to the head, air and padding -1024; where the slices lie; the SOPInstanceUID of
-        each, that of the object for a frame; notes on what was left out or mended.
+        each slice's object and its number as a frame of it, from 1; notes on what was left out or mended.
 
     Raises:
         RefusedError: see the modules that this builds on, one for each step below.
@@ -43,9 +45,9 @@ def read_dicom(path: Path, series: int | None = None) -> tuple[NDArray[np.float3
         planes, positions_mm, hu, copies = _without_copies(planes, positions_mm, hu)
         geometry = place(planes, positions_mm, name)
     lossy = ["lossy compression"] * any(is_lossy(plane) for plane in planes)
-    uids = [plane.tags.word("SOPInstanceUID") for plane in planes]
+    frames = [(plane.tags.word("SOPInstanceUID"), plane.frame + 1) for plane in planes]
     notes = [*notes, *left_out, *others, *copies, *geometry.notes, *lossy, *_skipped_numbers(planes)]
-    return hu, geometry, uids, notes
+    return hu, geometry, frames, notes
 
 
 def _skipped_numbers(planes: Sequence[CtSlice]) -> list[str]:

@@ -14,6 +14,7 @@ from custom_transforms.runs.ledger import DONE, Row, newest_rows, read_row
 
 TABLE, SUMMARY = "predictions.csv", "summary.json"
 ENDS = ("status", "reason")
+NONE = "none: "  # how the remark begins on results in DICOM that could not be written
 
 
 def sum_up(folder: Path, ids: Sequence[str], fingerprint: str) -> dict[str, Any]:
@@ -32,11 +33,13 @@ def sum_up(folder: Path, ids: Sequence[str], fingerprint: str) -> dict[str, Any]
     states: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {"refused": Counter(), "failed": Counter()}
     columns: dict[str, None] = {"case": None}
+    without_dicom = 0
     for row in _done_rows(folder, ids, fingerprint):
         states[row["status"]] += 1
         columns.update(dict.fromkeys(row["table"]))
         if row["status"] in reasons:
             reasons[row["status"]][row["code"]] += 1
+        without_dicom += row["table"].get("dicom", "").startswith(NONE)
     with whole_file(folder / TABLE) as file, file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, [*columns, *ENDS])
         writer.writeheader()
@@ -48,6 +51,8 @@ def sum_up(folder: Path, ids: Sequence[str], fingerprint: str) -> dict[str, Any]
         "pending": len(ids) - states.total(),
         **{f"{status}_by_reason": dict(counts.most_common()) for status, counts in reasons.items()},
     }
+    if "dicom" in columns:  # asked for
+        summary["without_dicom"] = without_dicom
     with whole_file(folder / SUMMARY) as file:
         file.write_text(json.dumps(summary, indent=1) + "\n")
     return summary
@@ -58,7 +63,9 @@ def tell(summary: dict[str, Any]) -> str:
     reasons = {**summary["refused_by_reason"], **summary["failed_by_reason"]}
     counts = ", ".join(f"{summary[name]} {name}" for name in (*DONE, "pending"))
     listed = "; ".join(f"{count} {code}" for code, count in reasons.items())
-    return f"{summary['studies']} studies: {counts}" + (f" ({listed})" if listed else "")
+    told = f"{summary['studies']} studies: {counts}" + (f" ({listed})" if listed else "")
+    lacking = summary.get("without_dicom", 0)
+    return told + (f"; {lacking} of them without DICOM results, for the reasons in {TABLE}" if lacking else "")
 
 
 def _done_rows(folder: Path, ids: Sequence[str], fingerprint: str) -> Iterator[Row]:

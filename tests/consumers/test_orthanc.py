@@ -25,7 +25,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from served_bundles import Server, serve, write_bundles
 
-from custom_transforms.dicom.region_segmentation import from_feet_to_head
+from custom_transforms.dicom.find_slices import slices_of_series
 from data_lists.phantom_ct import make_head
 from data_lists.phantom_dicom import write_series
 
@@ -96,6 +96,11 @@ def upload(store: str, files: list[Path]) -> list[Dataset]:
     for file in files:
         ask(f"{store}/instances", file.read_bytes())
     return [dcmread(file) for file in files]
+
+
+def from_feet_to_head(images: list[Dataset]) -> list[Dataset]:
+    by_uid = {str(image.SOPInstanceUID): image for image in images}
+    return [by_uid[uid] for uid in slices_of_series(images, "series").uids]
 
 
 def write_phantom(folder: Path, index: int) -> list[Path]:
