@@ -150,6 +150,15 @@ def test_region_that_nobody_has_is_told_of(tmp_path: Path) -> None:
     assert any(line.startswith("TC: not in the truth of 1 of 4 patients") for line in found["warnings"])
 
 
+def test_voxels_that_the_rules_of_lesions_do_not_fit_are_told_of(tmp_path: Path) -> None:
+    warning = "voxels of 2 mm3: the rules of lesions count voxels of 1 mm3, as in BraTS"
+    assert warning in report(tmp_path)["warnings"]
+    rows = table(tmp_path / "patients.csv")
+    for row in rows:
+        row |= {name: str(float(row[name]) / 2) for name in ("volume_ml", "truth_volume_ml")}
+    assert not any("voxels of" in line for line in segmenter_evidence(rows)["warnings"])
+
+
 def test_one_patient_gets_values_without_intervals(tmp_path: Path) -> None:
     found = report(tmp_path, "b")
     mean_dice = found["regions"]["WT"]["mean_dice"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from custom_transforms.tumour_surfaces import cut_to_both, hausdorff95_by_area_mm, hausdorff95_mm, surface_dice
@@ -34,6 +36,24 @@ def test_hausdorff_distance_equals_the_slow_one_on_the_whole_volume() -> None:
     for one, other in ((pred, truth), (truth, pred)):
         both.append(np.percentile(distance_transform_edt(~surface(other), sampling=SPACING)[surface(one)], 95))
     assert hausdorff95_mm(pred, truth, spacing_mm=SPACING) == pytest.approx(max(both), rel=1e-5)
+
+
+def test_distance_and_surface_dice_are_those_of_monai() -> None:
+    pred, truth = masks(seed=5)
+    pair = [torch.from_numpy(mask)[None, None].float() for mask in (pred, truth)]
+    whole = {"include_background": True, "spacing": list(SPACING)}
+    expected = compute_hausdorff_distance(*pair, percentile=95, **whole).item()
+    assert hausdorff95_mm(pred, truth, spacing_mm=SPACING) == pytest.approx(expected, rel=1e-5)
+    for tolerance in (0.9, 1.5, 3.5):
+        expected = compute_surface_dice(*pair, [tolerance], use_subvoxels=True, **whole).item()
+        found = surface_dice(pred, truth, spacing_mm=SPACING, tolerance_mm=tolerance)
+        assert found == pytest.approx(expected, abs=1e-5)
+        assert 0.1 < found < 1
+
+
+def test_rounded_spacing_does_not_cross_the_tolerance() -> None:
+    for spacing in (1.0, 1.0000001):
+        assert surface_dice(voxel(2), voxel(3), spacing_mm=(spacing, 1, 1), tolerance_mm=1) == 1
 
 
 @pytest.mark.parametrize("border", [False, True], ids=["inside", "at the volume's border"])

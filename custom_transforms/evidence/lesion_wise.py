@@ -1,6 +1,6 @@
-"""Compare a segmentation with the truth lesion by lesion, by the rules of the BraTS challenges since 2023.
+"""Compare a segmentation with the truth lesion by lesion, by the rules of the BraTS 2023 challenges.
 
-The rules, as in `eval.py` of github.com/rachitsaluja/BraTS-2023-Metrics at commit 0e272e6, which scored the challenges:
+The rules of `eval.py` of github.com/rachitsaluja/BraTS-2023-Metrics at commit 0e272e6, the challenges' program:
 
 1. A region's truth is dilated `dilation_voxels` times with the 18-neighbourhood, and the dilated mask falls into
    components of 26-neighbours. What lies in one such component is one lesion: what is nearer counts as one.

@@ -12,6 +12,7 @@ from custom_transforms.evidence.intervals import Estimate, patient_interval
 from custom_transforms.evidence.pooled_overlap import COUNTS, POOLED, Array, Statistic
 from custom_transforms.evidence.tumour_strata import (
     EDGES_ML,
+    FEW_LESIONS,
     Stratum,
     sensitivity,
     small_slices,
@@ -19,6 +20,8 @@ from custom_transforms.evidence.tumour_strata import (
     true_lesions,
 )
 from custom_transforms.evidence.tumour_table import FALSE_POSITIVE, Row, by_region, cell, column
+
+MOST_FROM_1_MM3 = 0.2  # up to it, three voxels of dilation stay about 3 mm
 
 # over the patients for whom a column holds a number
 OF_PATIENTS: dict[str, tuple[str, Statistic]] = {
@@ -121,10 +124,25 @@ def _warnings(patients: int, regions: Mapping[str, Sequence[Row]], strata: Seque
         elif there < len(rows):
             absent = f"{name}: not in the truth of {len(rows) - there} of {len(rows)} patients, where Dice is 1 or 0"
             found.append(f"{absent}; see mean_dice_with_tumour")
-        few = [f"{part['stratum']} ({part['lesions']})" for part in strata if part["region"] == name and _few(part)]
+        few = [f"{_volumes(part)} ({part['lesions']})" for part in strata if part["region"] == name and _few(part)]
         if few:
-            found.append(f"{name}: too few lesions to tell of those {', '.join(few)}")
-    return found
+            found.append(f"{name}: fewer than {FEW_LESIONS} lesions {', '.join(few)}")
+    return found + _of_voxels([row for rows in regions.values() for row in rows])
+
+
+def _of_voxels(rows: Sequence[Row]) -> list[str]:
+    """Tell where voxels are far from the 1 mm3 for which the rules of lesions were made."""
+    if not rows or "lesion_dice" not in rows[0]:
+        return []
+    marked_mm3 = 1000 * (column(rows, "volume_ml") + column(rows, "truth_volume_ml"))
+    voxels = 2 * column(rows, "tp") + column(rows, "fp") + column(rows, "fn")
+    sizes = marked_mm3[voxels > 0] / voxels[voxels > 0]
+    odd = sizes[np.abs(sizes - 1) > MOST_FROM_1_MM3]
+    return [f"voxels of {odd[0]:.3g} mm3: the rules of lesions count voxels of 1 mm3, as in BraTS"] if odd.size else []
+
+
+def _volumes(stratum: Stratum) -> str:
+    return stratum["stratum"].removeprefix("lesions ")
 
 
 def _few(stratum: Stratum) -> bool:
