@@ -22,9 +22,9 @@ from custom_transforms.dicom.find_slices import find_slices_isolated
 from custom_transforms.dicom.measurement_report import make_report
 from custom_transforms.dicom.result_instance import Algorithm, highdicom
 from custom_transforms.dicom.segmentation import SUSPICIOUS_REGION, make_segmentation
+from custom_transforms.file_stem import file_stem
 from custom_transforms.refusal import RefusedError
 from custom_transforms.runs.summary import NONE
-from custom_transforms.save_mask import file_stem
 
 WRITTEN = "region and report"
 SAME_GRID_MM = 1e-3
