@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from custom_transforms.evidence.case_columns import case_columns
 from custom_transforms.evidence.classifier_evidence import NO_DECISION, classifier_evidence
 from custom_transforms.evidence.evidence_files import write_json, write_patients
+from custom_transforms.evidence.write_report import write_report
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.operating_point import UNDECIDED, OperatingPoint, read_operating_point
 from custom_transforms.patient_scores import PatientScores
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class ClassifierReportHandler:
-    """Write `patients.csv`, `row_ids.csv` and `metrics.json` when an evaluator has finished.
+    """Write `patients.csv`, `row_ids.csv`, `metrics.json`, figures and `report.html` when an evaluator has finished.
 
     Args:
         metric: the rows' source.
@@ -94,6 +95,7 @@ class ClassifierReportHandler:
         evidence = classifier_evidence(rows, threshold=threshold, **self.measures)
         write_patients(self.output_dir, rows, self.fold)
         write_json(self.output_dir / "metrics.json", self._context() | evidence)
+        write_report(self.output_dir)
         for warning in evidence["warnings"]:
             logger.warning("%s", warning)
         logger.info("wrote %s", self.output_dir / "metrics.json")

@@ -19,6 +19,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from custom_transforms.best_and_worst import BestAndWorst
 from custom_transforms.file_stem import file_stem
 from custom_transforms.mri_study import MODALITIES
 from custom_transforms.orientation import require_axes
@@ -101,7 +102,8 @@ class OverlayHandler:
     Args:
         output_dir: folder of the pictures. In case names, all but letters, digits, `.`, `_`, `-` becomes `_`.
         regions: names of the channels of `pred` and `label`.
-        max_cases: how many patients are drawn, the first of a run.
+        max_cases: how many patients are drawn, the first of a run; later ones only where none was better, or none
+            worse, before, so that the best and the worst of all are drawn too.
         tensorboard_dir: where to write the figures for TensorBoard too, under `overlay/<case>`, by epoch; None: not.
     """
 
@@ -118,6 +120,7 @@ class OverlayHandler:
         self.max_cases = max_cases
         self.tensorboard_dir = tensorboard_dir
         self._drawn = 0
+        self._extremes = BestAndWorst()
         self._writer: SummaryWriter | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -127,13 +130,14 @@ class OverlayHandler:
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
     def __call__(self, engine: Engine) -> None:
-        """Draw the patients of an iteration, as long as there are fewer than `max_cases`."""
-        for item in evaluated_patients(engine)[: self.max_cases - self._drawn]:
+        """Draw those of an iteration's patients that are wanted; only the file's name says whose picture it is."""
+        for item in evaluated_patients(engine):
+            stands_out = self._extremes.stands_out(item)
+            if self._drawn >= self.max_cases and not stands_out:
+                continue
             self._drawn += 1
             case = file_stem(item["case"])
-            figure = draw_overlay(
-                item["image"], item["pred"], truth=item.get("label"), regions=self.regions, title=case
-            )
+            figure = draw_overlay(item["image"], item["pred"], truth=item.get("label"), regions=self.regions)
             save_picture(figure, self.output_dir / f"{case}.png")
             if self.tensorboard_dir is not None:
                 self._writer = self._writer or SummaryWriter(self.tensorboard_dir)
@@ -141,6 +145,7 @@ class OverlayHandler:
 
     def _start(self) -> None:
         self._drawn = 0
+        self._extremes = BestAndWorst()
 
     def _finish(self) -> None:
         if self._writer is not None:

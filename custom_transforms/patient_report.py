@@ -16,6 +16,7 @@ from custom_transforms.evidence.origin import EvidenceOrigin
 from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
 from custom_transforms.evidence.tumour_measures import LESIONS
 from custom_transforms.evidence.tumour_strata import EDGES_ML, check_edges
+from custom_transforms.evidence.write_report import write_report
 from custom_transforms.patient_metrics import PatientMetrics, Row
 from custom_transforms.threshold_baseline import ThresholdBaseline
 
@@ -23,7 +24,7 @@ LESION_COLUMNS = ("row", "region", "lesion", "volume_ml", "dice", "hd95_mm", "fo
 
 
 class PatientReportHandler:
-    """Write `patients.csv`, `row_ids.csv`, `lesions.csv` and `metrics.json` when an evaluator has finished.
+    """Write tables by row id, `row_ids.csv`, `metrics.json`, figures and `report.html` when an evaluator has finished.
 
     Args:
         metric: the rows' source.
@@ -68,6 +69,7 @@ class PatientReportHandler:
             rows, lesions = self._write_tables()
             found = segmenter_evidence(rows, lesions, edges_ml=self.lesion_strata_ml)
             write_json(self.output_dir / "metrics.json", {**self._context(), **found, **self._floor()})
+            write_report(self.output_dir)
             logging.getLogger(__name__).info("wrote %s", self.output_dir / "metrics.json")
 
     def _write_tables(self) -> tuple[list[Row], list[Row]]:

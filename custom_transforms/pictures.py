@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,12 +139,19 @@ def style_plot(axes: Axes, *, title: str, x_label: str, y_label: str) -> None:
 
 
 def save_picture(figure: Figure, path: str | Path) -> None:
-    """Write a figure as a PNG, whole or not at all.
+    """Write a figure as a PNG, whole or not at all."""
+    with whole_file(path) as file:
+        file.write_bytes(picture_bytes(figure))
+
+
+def picture_bytes(figure: Figure) -> bytes:
+    """Draw a figure as a PNG.
 
     A canvas of its own keeps the figure out of pyplot's register, where figures stay in memory until closed.
     `Figure.savefig` would write the same pixels, but draw them twice.
     """
-    with whole_file(path) as file:
-        figure.set_dpi(DOTS_PER_INCH)
-        canvas = FigureCanvasAgg(figure)
-        canvas.print_png(file, pil_kwargs={"compress_level": PNG_LEVEL})  # type: ignore[no-untyped-call]
+    figure.set_dpi(DOTS_PER_INCH)
+    drawn = io.BytesIO()
+    canvas = FigureCanvasAgg(figure)
+    canvas.print_png(drawn, pil_kwargs={"compress_level": PNG_LEVEL})  # type: ignore[no-untyped-call]
+    return drawn.getvalue()

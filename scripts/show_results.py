@@ -15,6 +15,7 @@ from typing import Any
 PLACES = {
     "masks": "masks",
     "predictions": "predictions/predictions.csv",
+    "report": "eval/report.html",
     "metrics": "eval/metrics.json",
     "by patient": "eval/patients.csv",
     "row ids": "eval/row_ids.csv",
@@ -54,8 +55,8 @@ def show_classifier(summary: dict[str, Any], predictions: Path) -> None:
     with predictions.open(newline="") as file:
         for row in csv.DictReader(file):
             slices = f"{row['slices_used']}, {row['slices_dropped']} ({row['reasons'] or 'none'})"
-            prob = f"{float(row['probability'] or 'nan'):.3f}"
-            found = f"{prob}        {row['decision']:9} {slices}  {row['carrying_slices']}"
+            prob = float(row["probability"] or "nan")
+            found = f"{prob:.3f}        {row['decision']:9} {slices}  {row['carrying_slices']}"
             print(f"{row['case']:20} {found if row['status'] == 'ok' else row['reason']}")
 
 
@@ -65,8 +66,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     if not (path := folder / "eval" / "metrics.json").is_file():
         parser.exit(2, f"show_results: expected eval/metrics.json in {folder}, got none\n")
-    summary = json.loads(path.read_text())
-    if summary["task"] == "classification":
+    if (summary := json.loads(path.read_text()))["task"] == "classification":
         show_classifier(summary, folder / PLACES["predictions"])
     else:
         show_segmenter(summary)

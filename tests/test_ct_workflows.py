@@ -100,6 +100,9 @@ def test_evaluation_measures_each_test_patient_at_the_threshold_of_validation(
     rows, summary = read_rows(evaluated / "patients.csv"), json.loads((evaluated / "metrics.json").read_text())
     assert len(rows) == summary["patients"] == 3
     assert summary["note"] == "synthetic"
+    page = (evaluated / "report.html").read_text()
+    assert "<b>synthetic</b>" in page
+    assert not any(case in page for case in read_cases(evaluated).values())
     point = json.loads((Path(str(trained["models_dir"])) / "operating_point.json").read_text())
     assert summary["operating_point"] == point
     for row in rows:
@@ -130,6 +133,7 @@ def test_explaining_draws_every_patient_and_deletes_where_the_answer_is_positive
     patients = {row["row"]: row for row in read_rows(evaluated / "patients.csv")}
     assert {picture.stem for picture in (evaluated / "saliency").iterdir()} == patients.keys()
     positive = {row for row, patient in patients.items() if patient["decision"] == "positive"}
+    assert "Where did it look" in (evaluated / "report.html").read_text()
     found = json.loads((evaluated / "deletion.json").read_text())
     assert (found["patients"], found["patients_drawn"]) == (len(positive), 3)
     rows = read_rows(evaluated / "deletion.csv") if positive else []

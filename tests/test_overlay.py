@@ -12,6 +12,7 @@ from matplotlib import _pylab_helpers
 from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from numpy.typing import NDArray
@@ -135,6 +136,23 @@ def test_handler_writes_one_picture_a_case_and_no_more_than_asked(tmp_path: Path
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["B-2.x.png", "a_.._b_c.png"]
     assert (tmp_path / "B-2.x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_best_and_worst_of_all_are_drawn_beyond_the_first(tmp_path: Path) -> None:
+    truths = {"first": make_mask(), "worse": torch.roll(make_mask(), 1, 1), "alike": torch.roll(make_mask(), 1, 1)}
+    truths |= {"worst": torch.roll(make_mask(), 2, 1), "between": torch.roll(make_mask(), 1, 1)}
+    items = [{"image": make_image(), "case": case, "label": truth} for case, truth in truths.items()]
+    evaluator = SupervisedEvaluator("cpu", DataLoader(items, batch_size=2), KnowsTheMask())
+    OverlayHandler(tmp_path, ["ET"], max_cases=1).attach(evaluator)
+    evaluator.run()
+    assert {path.stem for path in tmp_path.iterdir()} == {"first", "worse", "worst"}
+
+
+def test_picture_does_not_say_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("custom_transforms.overlay.save_picture", lambda figure, path: drawn.append(figure))
+    run_handler(OverlayHandler(tmp_path, ["ET"]), ["patient_7"])
+    assert "patient_7" not in "".join(text.get_text() for text in drawn[0].findobj(Text))
 
 
 def test_patient_without_truth_is_drawn(tmp_path: Path) -> None:

@@ -110,6 +110,9 @@ def test_evaluation_measures_each_test_patient(trained: dict[str, object], tmp_p
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3
     assert all(0 <= float(row["dice"]) <= 1 and float(row["hd95_mm"]) >= 0 for row in rows)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png") == 6 + 2  # of two patients there is no median
+    assert not any(case in page for case in read_cases(tmp_path).values())
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert summary["note"] == "synthetic"
     assert (summary["bundle"], summary["task"]) == ("brats_attention_unet", "segmentation")

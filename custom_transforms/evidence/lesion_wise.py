@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects, generate_binary_structure, label
 
+from custom_transforms.evidence.tumour_table import FALSE_POSITIVE, FOUND, MISSED
 from custom_transforms.tumour_surfaces import Mask, Spacing, cut_to_both, hausdorff95_by_area_mm
 
-FOUND, MISSED, FALSE_POSITIVE = "found", "missed", "false positive"
 NEIGHBOURS_18, NEIGHBOURS_26 = generate_binary_structure(3, 2), generate_binary_structure(3, 3)
 
 Labels = NDArray[np.int32]

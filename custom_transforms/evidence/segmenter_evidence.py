@@ -9,7 +9,6 @@ import numpy as np
 
 from custom_transforms.evidence.agreement import bland_altman
 from custom_transforms.evidence.intervals import Estimate, patient_interval
-from custom_transforms.evidence.lesion_wise import FALSE_POSITIVE
 from custom_transforms.evidence.pooled_overlap import COUNTS, POOLED, Array, Statistic
 from custom_transforms.evidence.tumour_strata import (
     EDGES_ML,
@@ -20,7 +19,7 @@ from custom_transforms.evidence.tumour_strata import (
     strata_by_volume,
     true_lesions,
 )
-from custom_transforms.evidence.tumour_table import Row, by_region, cell, column
+from custom_transforms.evidence.tumour_table import FALSE_POSITIVE, Row, by_region, cell, column
 
 MOST_FROM_1_MM3 = 0.2  # up to it, three voxels of dilation stay about 3 mm
 

@@ -10,9 +10,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from custom_transforms.evidence.intervals import Estimate, patient_interval
-from custom_transforms.evidence.lesion_wise import FALSE_POSITIVE, FOUND
 from custom_transforms.evidence.pooled_overlap import COUNTS, PER_ONE, POOLED, Array
-from custom_transforms.evidence.tumour_table import Row, cell, column
+from custom_transforms.evidence.tumour_table import FALSE_POSITIVE, FOUND, Row, cell, column
 
 # Spheres of about 10, 20 and 30 mm across; 10 mm is the least that RANO 2.0 calls measurable (Wen et al., JCO 2023).
 # Fixed, so that data sets can be compared, which tertiles cannot.

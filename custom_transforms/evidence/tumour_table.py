@@ -11,6 +11,7 @@ from custom_transforms.evidence.pooled_overlap import Array
 from custom_transforms.refusal import RefusedError
 
 Row = Mapping[str, Any]
+FOUND, MISSED, FALSE_POSITIVE = "found", "missed", "false positive"  # what becomes of a lesion
 
 
 def cell(row: Row, name: str) -> Any:
