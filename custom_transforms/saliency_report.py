@@ -92,7 +92,7 @@ class SaliencyReportHandler:
         if wanted > patients:
             expected = f"at most {patients}, as many as there are"
             raise RefusedError.of("wrong_setting", "explained_patients", expected=expected, got=str(wanted))
-        self.evaluated = read_evaluation(self.output_dir)
+        self.evaluated = evaluated_rows(self.output_dir)
         self.indices = {case_name(item): index for index, item in enumerate(self.dataset.data)}
         if not self.indices.keys() <= self.evaluated.keys():
             expected = "the patients of this data list and fold (run evaluating again)"
@@ -176,7 +176,7 @@ class SaliencyReportHandler:
         return f"{title}\n{self.context['note']}" if self.context["note"] else title
 
 
-def read_evaluation(folder: Path) -> dict[str, Row]:
+def evaluated_rows(folder: Path) -> dict[str, Row]:
     """Read the rows of `patients.csv` by case.
 
     Raises:

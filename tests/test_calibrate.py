@@ -39,12 +39,12 @@ def write_evaluation(folder: Path, labels: Sequence[int], probs: Sequence[float]
     folder.mkdir(parents=True)
     with (folder / "patients.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["row", "label", "prob", "decision"])
+        writer.writerow(["row", "region", "label", "prob", "dice"])  # the second and the last are a segmenter's
         writer.writerows(
-            [f"x-{i:04d}", label, prob, ""] for i, (label, prob) in enumerate(zip(labels, probs, strict=True))
+            [f"x-{i:04d}", "TC", label, prob, 0] for i, (label, prob) in enumerate(zip(labels, probs, strict=True))
         )
     counts = {"patients": len(labels), "positives": int(sum(labels))}
-    (folder / "metrics.json").write_text(json.dumps({**CONTEXT, **counts, **changes}))
+    (folder / "metrics.json").write_text(json.dumps({**CONTEXT, **counts, "metrics": {}, **changes}))
     return folder
 
 
@@ -222,7 +222,7 @@ def test_same_list_is_no_site_of_its_own(
         ({}, ["--site", "--base", "nowhere.json"], "missing_operating_point"),
         ({"task": "segmentation"}, [], "wrong_task"),
         ({"settings": None}, [], "damaged_evaluation"),
-        ({"patients": 49}, [], "damaged_evaluation"),
+        ({"patients": 49}, [], "other_patients"),
         ({}, ["--rule", "auc"], "rule"),
         ({}, ["--site"], "calibrate.py"),
         ({}, ["--base", "BASE"], "calibrate.py"),
@@ -248,8 +248,8 @@ def test_what_must_not_go_on_ends_in_one_line_and_leaves_no_file(
 
 @pytest.mark.parametrize(
     ("labels", "probs", "code"),
-    [([1] * 5, [0.5] * 5, "one_class"), ([0] * 5, [0.5] * 5, "one_class"), ([0, 2], [0.5, 0.6], "damaged_evaluation"),
-     ([0, 1], [0.5, float("nan")], "damaged_evaluation"), ([], [], "one_class")],
+    [([1] * 5, [0.5] * 5, "one_class"), ([0] * 5, [0.5] * 5, "one_class"), ([0, 2], [0.5, 0.6], "other_patients"),
+     ([0, 1], [0.5, float("nan")], "damaged_evaluation"), ([], [], "damaged_evaluation")],
 )  # fmt: skip
 def test_patients_on_whom_nothing_can_be_chosen_are_refused(
     labels: list[int],
@@ -264,9 +264,10 @@ def test_patients_on_whom_nothing_can_be_chosen_are_refused(
     assert capsys.readouterr().err.startswith(f"{code}: patients.csv: expected ")
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "patients.csv"])
+@pytest.mark.parametrize(("name", "code"), [("metrics.json", "damaged_evaluation"), ("patients.csv", "other_patients")])
 def test_missing_and_cut_files_of_an_evaluation_are_named(
     name: str,
+    code: str,
     validation: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -276,7 +277,7 @@ def test_missing_and_cut_files_of_an_evaluation_are_named(
     content = (validation / name).read_text()
     (validation / name).write_text(content[: len(content) // 2])
     assert calibrate(validation, *output, monkeypatch=monkeypatch) == 3
-    assert capsys.readouterr().err.startswith(f"damaged_evaluation: {name}: ")
+    assert capsys.readouterr().err.startswith(f"{code}: {name}: ")
     (validation / name).unlink()
     assert calibrate(validation, *output, monkeypatch=monkeypatch) == 3
     assert capsys.readouterr().err.startswith(f"missing_evaluation: {name}: ")

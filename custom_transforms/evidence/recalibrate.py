@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from custom_transforms.evidence.choose_point import choose_point
-from custom_transforms.evidence.read_evaluation import METRICS, Evaluation
+from custom_transforms.evidence.evaluation_folder import METRICS
+from custom_transforms.evidence.read_evaluation import Evaluation
 from custom_transforms.operating_point import OperatingPoint, require_choosable
 
 OTHER_LIST = "another data list than that of the training: make sure that no patient was learnt or is tested on"
