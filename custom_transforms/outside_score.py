@@ -14,6 +14,7 @@ from monai.engines.utils import IterationEvents
 
 from custom_transforms.feature_statistics import FeatureStatistics, read_feature_statistics
 from custom_transforms.layer_features import LayerFeatures
+from custom_transforms.sampling_inferer import SamplingInferer
 
 OUTSIDE = "outside of what the model was trained on"
 SCORE, LIMIT = "outside_score", "outside_limit"  # keys of an evaluator's output, of a record, of the table
@@ -22,8 +23,9 @@ SCORE, LIMIT = "outside_score", "outside_limit"  # keys of an evaluator's output
 class OutsideScoreHandler:
     """Put `outside_score` and `outside_limit` into what an evaluator found of each study.
 
-    The features are those of the pass that gives the result. Where there is no file of statistics, and where another
-    backend than torch runs the network, nothing is put there: the study was not checked. Without `record`, as of a
+    The features are those of the pass that gives the result. Where there is no file of statistics, where another
+    backend than torch runs the network, and where it is sampled, whose passes are those of changed networks, nothing
+    is put there: the study was not checked. Without `record`, as of a
     segmentation, the study's table row gets both as well, and a note where it is outside.
 
     Args:
@@ -55,7 +57,9 @@ class OutsideScoreHandler:
         """Read the statistics, where there are any, and collect the features that they are of."""
         self.stop()  # a run that broke off may have left the hooks
         self.statistics = None
-        if self.path.is_file():
+        if self.path.is_file() and _is_sampled(engine.inferer):
+            logging.getLogger(__name__).warning("not checked against %s: the network is sampled", self.path.name)
+        elif self.path.is_file():
             self.statistics = read_feature_statistics(self.path, self.weights, self.settings)
             self.features = LayerFeatures([*self.statistics.gaussians])
             self.features.attach(engine.network)
@@ -88,6 +92,13 @@ class OutsideScoreHandler:
             if SCORE in output and "record" not in output:
                 note = {"notes": OUTSIDE if is_outside(output) else ""}
                 output["table"] = {SCORE: float(output[SCORE]), LIMIT: float(output[LIMIT]), **note}
+
+
+def _is_sampled(inferer: object) -> bool:
+    """Tell whether an inferer, or one that it wraps, gives samples."""
+    while inferer is not None and not isinstance(inferer, SamplingInferer):
+        inferer = getattr(inferer, "inferer", None)
+    return inferer is not None
 
 
 def is_outside(found: Mapping[Any, Any]) -> bool:

@@ -23,7 +23,7 @@ from tiny_studies import MRI_CHANNELS, TINY, write_mri_weights
 from custom_transforms.feature_statistics import FeatureStatistics, read_feature_statistics
 from custom_transforms.fit_outside import choose_limit, limit_rank
 from custom_transforms.layer_features import LayerFeatures
-from custom_transforms.outside_score import OUTSIDE
+from custom_transforms.outside_score import OUTSIDE, OutsideScoreHandler
 from custom_transforms.patient_pooling import EvidenceInferer, PatientPoolingInferer
 from custom_transforms.patient_scores import PatientScores
 from custom_transforms.refusal import RefusedError, SomeRefusedError
@@ -192,6 +192,20 @@ def test_study_whose_pass_breaks_off_leaves_nothing_to_the_next(
     scores = [[record(folder, study)["outside_score"] for study in place["studies"][1:]]
               for folder in (tmp_path, results["checked"])]  # fmt: skip
     assert scores[0] == scores[1]
+
+
+def test_samples_of_a_network_are_not_checked(place: dict[str, Any], tmp_path: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config([str(CT / "configs" / f"{name}.json") for name in ("inference", "uncertainty")])
+    parser.update({**place["places"], "device": "cpu", "widths": [4, 4, 8, 8], "output_dir": str(tmp_path)})
+    evaluator = parser.get_parsed_content("evaluator")
+    handler = OutsideScoreHandler(place["folder"] / FILE, place["folder"] / "model.pt")
+    handler.start(evaluator)
+    assert handler.statistics is None
+    evaluator.inferer = EvidenceInferer()
+    handler.start(evaluator)
+    assert handler.statistics is not None
+    handler.stop()
 
 
 def test_evaluation_keeps_the_score_of_each_patient() -> None:
