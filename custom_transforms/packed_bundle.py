@@ -19,7 +19,7 @@ CODE = Path(__file__).parent
 PARTS = ("LICENSE", "configs", "docs")
 EXPORTED, OPERATING_POINT = "model.onnx", "operating_point.json"
 # no checkpoint to go on training from
-WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, OPERATING_POINT)
+WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, OPERATING_POINT, "feature_statistics.safetensors")
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: the same files give the same bytes
 
 

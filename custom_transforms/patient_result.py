@@ -18,6 +18,7 @@ from torch.nn.functional import grid_sample
 from custom_transforms.check_head import slice_positions
 from custom_transforms.fingerprint import file_states
 from custom_transforms.operating_point import UNDECIDED, OperatingPoint, read_operating_point
+from custom_transforms.outside_score import with_outside
 from custom_transforms.patient_pooling import pool_slices
 from custom_transforms.spread_of_samples import spread_of_samples
 
@@ -37,6 +38,8 @@ class EvidenceToResultd(MapTransform):
         operating_point: file of the threshold. Where there is none, no decision is made, and the record says so.
         weights: file of the network that the threshold must belong to.
         settings: pooling and preprocessing that it must belong to; see `OperatingPoint`.
+
+    Where `OutsideScoreHandler` found the study outside of what the network was trained on, no decision is made either.
 
     The item must hold `brain` `(1, X, Y, S)` in LPS axes, `slice_index` `(K,)`, and, as texts, `case` (else the record
     says `image`), `notes` and `dropped`, as the steps before leave them.
@@ -88,7 +91,7 @@ class EvidenceToResultd(MapTransform):
             item["slice_prob"] = slice_prob
             item["region"] = _region(maps[:, :, 0].sigmoid().mean(0).cpu(), slice_prob, item, threshold)
             item["carrying"] = _carrying(item["slice_index"].tolist(), slice_prob)
-            item["record"] = _record(item, point)
+            item["record"] = with_outside(_record(item, point), item)
             item[key] = _as_read(item["region"])
         return item
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from custom_transforms.classification import auc, average_precision, best_f1_threshold, f1, sensitivity, specificity
 from custom_transforms.operating_point import read_operating_point
+from custom_transforms.outside_score import SCORE
 from custom_transforms.patient_metrics import PatientRows, one_a_patient
 from custom_transforms.spread_of_samples import spread_of_samples
 
@@ -52,11 +53,13 @@ class PatientScores(PatientRows):
         super().__init__()
 
     def update(self, output: Mapping[str, Any]) -> None:
-        """Add a patient: `pred` `(1,)`, a probability 0..1, or `(T, 1)`, samples of it; `label`, 0 or 1; and `case`."""
+        """Add a patient: `pred` `(1,)`, a probability 0..1, or `(T, 1)`, samples of it; `label`, 0 or 1; `case`."""
         probs = torch.as_tensor(output["pred"], dtype=torch.float64).flatten().tolist()
         row = {"case": output["case"], "label": int(output["label"]), "prob": float(np.mean(probs))}
         if len(probs) > 1:
             row["spread"] = spread_of_samples(probs)["spread"]
+        if SCORE in output:
+            row["outside"] = float(output[SCORE])
         self.rows.append(row)
 
     def compute(self) -> float:

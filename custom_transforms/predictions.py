@@ -14,6 +14,7 @@ from monai.engines.utils import IterationEvents
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.file_stem import file_stem
 from custom_transforms.operating_point import VERSION
+from custom_transforms.outside_score import LIMIT, SCORE
 from custom_transforms.patient_metrics import evaluated_patients
 
 Record = Mapping[str, Any]
@@ -52,6 +53,7 @@ def table_row(record: Record) -> dict[str, Any]:
     """
     point = record["operating_point"] or {}
     reasons = Counter(dropped["reason"].partition(":")[0] for dropped in record["dropped"])
+    checked = {name: record[name] for name in (SCORE, LIMIT) if record.get(name) is not None}
     return {
         "case": record["case"],
         "probability": record["patient_probability"],
@@ -60,6 +62,7 @@ def table_row(record: Record) -> dict[str, Any]:
         "decision": record["decision"],
         "threshold": point.get("threshold"),
         "operating_point_version": point.get(VERSION),
+        **checked,
         "slices_used": record["slices"]["used"],
         "slices_dropped": record["slices"]["dropped"],
         "reasons": "; ".join(f"{count} {reason}" for reason, count in reasons.items()),

@@ -24,6 +24,7 @@ from custom_transforms.ct_study import read_ct
 from custom_transforms.evidence.evidence_files import read_cases
 from custom_transforms.evidence.read_evaluation import read_evaluation
 from custom_transforms.evidence.recalibrate import choose_on_evaluation
+from custom_transforms.feature_statistics import read_feature_statistics
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.operating_point import read_operating_point
 from custom_transforms.refusal import RefusedError
@@ -90,7 +91,9 @@ def test_training_leaves_model_threshold_milestones_and_pictures(trained: dict[s
 @pytest.fixture(scope="module")
 def evaluated(trained: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated")
-    check(run_bundle("evaluating", "train", "evaluate", bundle=CT, **trained, output_dir=folder, note="synthetic"))
+    options = {**trained, "output_dir": folder, "feature_statistics": folder / "feature_statistics.safetensors"}
+    check(run_bundle("fitting", "train", "outside", bundle=CT, **options))
+    check(run_bundle("evaluating", "train", "evaluate", bundle=CT, **options, note="synthetic"))
     return folder
 
 
@@ -107,6 +110,10 @@ def test_evaluation_measures_each_test_patient_at_the_threshold_of_validation(
     assert summary["operating_point"] == point
     for row in rows:
         assert (row["decision"] == "positive") == (float(row["prob"]) >= point["threshold"])
+        assert float(row["outside"]) > 0
+    statistics = evaluated / "feature_statistics.safetensors"
+    found = read_feature_statistics(statistics, Path(str(trained["models_dir"])) / "model.safetensors")
+    assert (found.training, found.validation, found.split, found.expected_rate) == (6, 3, "validation", 0.25)
     assert {"auc", "average_precision", "f1", "sensitivity", "specificity"} <= set(summary["metrics"])
 
 

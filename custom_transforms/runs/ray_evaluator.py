@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ignite.engine import Events
 from monai.data import list_data_collate
 from monai.handlers import CheckpointLoader
 from torch.nn import Module
 
+from custom_transforms.outside_score import OutsideScoreHandler
 from custom_transforms.predictions import PredictionsHandler
 from custom_transforms.refusal import RefusedError, last_line, refusal_in
 from custom_transforms.runs.studies import Studies
@@ -48,7 +50,8 @@ class RayEvaluator(StudyEvaluator):
         super().__init__(studies=studies, network=network, **options)
         self.actors = (preparing_actors, predicting_actors)
         self.gpus_per_actor = gpus_per_actor
-        self._handlers = [one for one in options["val_handlers"] if isinstance(one, PredictionsHandler)]
+        for_actors = (OutsideScoreHandler, PredictionsHandler)
+        self._handlers = [one for one in options["val_handlers"] if isinstance(one, for_actors)]
         self._load = [one for one in options["val_handlers"] if isinstance(one, CheckpointLoader)]
         shared = ("inferer", "postprocessing")
         self._options = {"network": network, **{name: options[name] for name in shared}}
@@ -118,7 +121,7 @@ class _Preparing:
 class _Predicting:
     """Run the network and write the outputs."""
 
-    def __init__(self, options: dict[str, Any], handlers: list[PredictionsHandler]) -> None:
+    def __init__(self, options: dict[str, Any], handlers: list[OutsideScoreHandler | PredictionsHandler]) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         options["network"].to(device)
         self.evaluator = StudyEvaluator(
@@ -129,10 +132,12 @@ class _Predicting:
             amp=device.type == "cuda",
             **options,
         )
+        self.evaluator.fire_event(Events.STARTED)
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
         from ray import cloudpickle
 
+        self.evaluator.fire_event(Events.ITERATION_STARTED)
         try:
             found: object = self.evaluator.work_on(list_data_collate([cloudpickle.loads(row["prepared"])]))
         except Exception as error:  # it ends the run; raised here, Ray would leave this one study out

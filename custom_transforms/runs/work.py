@@ -14,6 +14,7 @@ from custom_transforms.fingerprint import code_sha256, file_states, fingerprint
 from custom_transforms.refusal import RefusedError
 
 PACKAGES = ("monai", "torch", "numpy")
+USED = ("checkpoint", "operating_point", "feature_statistics", "exported")
 
 
 def describe_work(
@@ -22,6 +23,7 @@ def describe_work(
     bundle_root: str | Path,
     checkpoint: str | Path,
     operating_point: str | Path = "",
+    feature_statistics: str | Path = "",
     exported: str | Path = "",
     backend: str = "torch",
 ) -> dict[str, Any]:
@@ -32,13 +34,14 @@ def describe_work(
         bundle_root: folder whose `configs/metadata.json` has the version.
         checkpoint: file of the weights.
         operating_point: file of the threshold, where there is one.
+        feature_statistics: file of the network's feature statistics, where there is one.
         exported: file of the network that is run in the place of `checkpoint`, where there is one.
         backend: package that runs the network.
 
     Returns:
-        `weights_sha256`, `operating_point_sha256` and `exported_sha256` (None without), `versions`, and `fingerprint`,
-        which is another one where a result may be another one: settings, among which is the backend, the code of this
-        package, weights, exported network or threshold have changed.
+        `weights_sha256`; `operating_point_sha256`, `feature_statistics_sha256` and `exported_sha256` (None without);
+        `versions`; and `fingerprint`, which is another one where a result may be another one: settings, among which is
+        the backend, the code of this package, weights, or any of the other files have changed.
 
     Raises:
         RefusedError: there are no weights.
@@ -48,21 +51,21 @@ def describe_work(
         expected = f"trained weights at {checkpoint} (training writes them)"
         raise RefusedError.of("missing_checkpoint", checkpoint.name, expected=expected, got="no such file")
     weights = file_sha256(checkpoint)
-    threshold, network = (
-        file_sha256(path) if path and Path(path).is_file() else None for path in (operating_point, exported)
-    )
+    places = (operating_point, feature_statistics, exported)
+    threshold, statistics, network = (file_sha256(path) if path and Path(path).is_file() else None for path in places)
     return {
         "weights_sha256": weights,
         "operating_point_sha256": threshold,
+        "feature_statistics_sha256": statistics,
         "exported_sha256": network,
         "versions": _versions(Path(bundle_root), backend),
-        "fingerprint": fingerprint(code_sha256(), weights, threshold, network, list(settings)),
+        "fingerprint": fingerprint(code_sha256(), weights, threshold, statistics, network, list(settings)),
     }
 
 
 def files_in_use(work: Mapping[str, Any]) -> list[list[list[str | int]]]:
-    """Give name, size and time of weights, threshold and exported network, named as in `describe_work`."""
-    places = [str(work[name]) for name in ("checkpoint", "operating_point", "exported") if work.get(name)]
+    """Give name, size and time of weights, threshold, statistics and exported network, named as in `describe_work`."""
+    places = [str(work[name]) for name in USED if work.get(name)]
     return [file_states(place) for place in places if Path(place).is_file()]
 
 
