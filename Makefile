@@ -11,12 +11,13 @@ MONAILABEL := .venv-monailabel
 DEPLOY := .venv-deploy
 NVFLARE := .venv-nvflare
 
-.PHONY: help doctor demo phantom-study monailabel orthanc test soak consumers bench clean
+.PHONY: help doctor demo report-full phantom-study monailabel orthanc test soak consumers bench clean
 
 help:
 	@echo "make doctor               what this machine has and lacks, and the commands that mend it"
 	@echo "make demo                 train, evaluate and run both bundles on phantoms"
 	@echo "make demo DATASET=/path   the same with one bundle on your own labelled cases, BraTS-like or head CT"
+	@echo "make report-full          make demo, and what samples, an ensemble, abstention and deletion add to its reports"
 	@echo "make phantom-study        what the CT classifier learns on phantoms; under an hour on two cores"
 	@echo "make monailabel           serve both bundles to 3D Slicer and OHIF; STUDIES=/path, a folder of .nii.gz files"
 	@echo "make orthanc              a DICOMweb store for it, PORT=8042; then make monailabel STUDIES=http://127.0.0.1:8042/dicom-web"
@@ -54,6 +55,9 @@ doctor:
 
 demo: $(READY)
 	$(RUN) scripts/demo.sh $(if $(DATASET),"$(DATASET)")
+
+report-full: demo
+	$(RUN) scripts/report_full.sh
 
 phantom-study: $(READY)
 	$(RUN) scripts/phantom_study.sh

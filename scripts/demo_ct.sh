@@ -31,5 +31,5 @@ bundle training "train from_scratch" --output_dir "$out/eval" --cache_dir "$out/
 bundle evaluating "train from_scratch evaluate" --output_dir "$out/eval_validation" --cache_dir "$out/prepared" --fold validation --note "$note"
 say scripts/calibrate.py "$out/eval_validation" --output "$out/models/operating_point.json" --calibration platt
 bundle evaluating "train from_scratch evaluate" --output_dir "$out/eval" --cache_dir "$out/prepared" --note "$note"
-bundle inference "inference from_scratch" --output_dir "$out/predictions" || [ $? -eq 2 ]  # 2: some were refused; the table says which
+bundle inference "inference from_scratch" --output_dir "$out/predictions" --dicom_output True || [ $? -eq 2 ]  # 2: some were refused; the table says which
 say scripts/show_results.py "$out"
