@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from custom_transforms.atomic_file import whole_file
 from custom_transforms.file_hash import file_sha256
@@ -63,6 +61,8 @@ class FeatureStatistics:
 
     def write(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all; what is no array stands in its metadata, as JSON."""
+        from safetensors.numpy import save_file  # only where there are statistics
+
         rest = {name: value for name, value in vars(self).items() if name != "gaussians"}
         arrays = {
             f"{layer}/{name}": np.ascontiguousarray(value, np.float64)
@@ -112,6 +112,8 @@ def read_feature_statistics(
 
 
 def _read(path: Path) -> FeatureStatistics:
+    from safetensors import SafetensorError, safe_open  # only where there are statistics
+
     try:
         with safe_open(path, "numpy") as file:
             rest = json.loads(file.metadata()[KEY])

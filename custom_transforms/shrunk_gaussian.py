@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 Array = NDArray[np.float64]
 LEAST_SCALE = 0.1  # of the median feature's: a channel that is all but silent in training would count as far too much
@@ -47,6 +46,8 @@ class ShrunkGaussian:
             raise ValueError(f"features: expected at least 2 samples that differ, got {len(features)}")
         scale = np.maximum(scale, LEAST_SCALE * np.median(scale[scale > 0]))
         standard = (features - mean) / scale
+        from sklearn.covariance import ledoit_wolf_shrinkage  # only fitting needs it, and it takes a second
+
         shrinkage = max(ledoit_wolf_shrinkage(standard, assume_centered=True), LEAST_SHRINKAGE)
         _, singular, components = np.linalg.svd(standard, full_matrices=False)
         differing = singular > 1e-6 * singular[0]  # as the mean is taken off, one direction less than samples

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 Array = NDArray[np.float64]
 Calibration = Mapping[str, Any]
@@ -58,6 +57,8 @@ def fit_calibration(kind: str, labels: ArrayLike, probs: ArrayLike) -> Calibrati
         slope, intercept = _fit_line(labels, probs, with_intercept=True)
         return {"kind": kind, "slope": slope, "intercept": intercept}
     if kind == "isotonic":
+        from sklearn.isotonic import IsotonicRegression  # only fitting needs it, and it takes a second
+
         fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probs, labels)
         knots = {"probability": fitted.X_thresholds_.tolist(), "calibrated": fitted.y_thresholds_.tolist()}
         return {"kind": kind, **knots}
