@@ -17,9 +17,10 @@ from custom_transforms.refusal import RefusedError
 
 CODE = Path(__file__).parent
 PARTS = ("LICENSE", "configs", "docs")
-EXPORTED, OPERATING_POINT = "model.onnx", "operating_point.json"
+EXPORTED = "model.onnx"
+OPERATING_POINTS = ("operating_point.json", "operating_point_samples.json")  # of one pass, and of samples
 # no checkpoint to go on training from
-WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, OPERATING_POINT, "feature_statistics.safetensors")
+WEIGHTS = ("model.pt", "model.safetensors", "model.ts", EXPORTED, *OPERATING_POINTS, "feature_statistics.safetensors")
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: the same files give the same bytes
 
 
@@ -28,7 +29,7 @@ def files_to_pack(bundle: Path, *, with_weights: bool = True) -> dict[str, Path]
 
     Args:
         bundle: its folder.
-        with_weights: also the trained network, and the threshold that was chosen for it.
+        with_weights: also the trained network, and the thresholds that were chosen for it.
 
     Returns:
         place in the packed bundle, with `/`, to the file.
@@ -45,7 +46,7 @@ def files_to_pack(bundle: Path, *, with_weights: bool = True) -> dict[str, Path]
     if with_weights:
         _require(bundle / "models" / WEIGHTS[0], "trained weights, which training writes")
         _require_own_export(bundle / "models" / EXPORTED, bundle / "models" / WEIGHTS[0])
-        if (point := bundle / "models" / OPERATING_POINT).is_file():
+        for point in filter(Path.is_file, (bundle / "models" / name for name in OPERATING_POINTS)):
             read_operating_point(point, bundle / "models" / WEIGHTS[0])
         files |= {f"models/{name}": bundle / "models" / name for name in WEIGHTS if (bundle / "models" / name).exists()}
     code = (path for path in _files_of(CODE) if path.suffix == ".py")

@@ -81,11 +81,14 @@ def test_exported_network_travels_if_it_is_of_these_weights(used: Path) -> None:
         files_to_pack(used)
 
 
-def test_operating_point_of_other_weights_does_not_travel(used: Path) -> None:
+@pytest.mark.parametrize("name", ["operating_point.json", "operating_point_samples.json"])
+def test_operating_point_of_other_weights_does_not_travel(used: Path, name: str) -> None:
+    point = (used / "models/operating_point.json").rename(used / "models" / name)
+    assert f"models/{name}" in files_to_pack(used)
     (used / "models/model.pt").write_bytes(b"trained again")
-    with pytest.raises(RefusedError, match="operating_point_of_other_weights: operating_point.json"):
+    with pytest.raises(RefusedError, match=f"operating_point_of_other_weights: {name}"):
         files_to_pack(used)
-    (used / "models/operating_point.json").unlink()
+    point.unlink()
     assert "models/model.pt" in files_to_pack(used)
 
 
