@@ -1,4 +1,4 @@
-"""Run a 2D network over a volume's slices, over the empty ones once."""
+"""Run a 2D network over a volume's slices, over the empty ones above and below once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monai.inferers import SliceInferer
 
 
 class ShownSliceInferer(SliceInferer):
-    """MONAI's `SliceInferer`, for which all slices without a voxel other than 0 are one slice.
+    """MONAI's `SliceInferer`, for which all slices above and below what is not 0 are one slice.
 
     Above and below a skull-stripped brain a volume is empty, about a seventh of BraTS; what a network makes of one such
     slice it makes of all. Arguments are those of `SliceInferer`.
@@ -23,10 +23,12 @@ class ShownSliceInferer(SliceInferer):
         """Return the network's output for each slice of `inputs` `(B, C, X, Y, Z)`, as `SliceInferer` does."""
         run = cast(Callable[..., torch.Tensor], super().__call__)
         axis = 2 + self.spatial_dim
-        shown = (inputs != 0).movedim(axis, 0).flatten(1).any(1)
-        empty = (~shown).nonzero().flatten()
-        if len(empty) < 2:
-            return run(inputs, network, *args, **kwargs)
-        kept = torch.cat([empty[:1], shown.nonzero().flatten()])
-        place = shown.cumsum(0) * shown  # of each slice among those kept
-        return run(inputs.index_select(axis, kept), network, *args, **kwargs).index_select(axis, place)
+        count = inputs.shape[axis]
+        shown = (inputs != 0).movedim(axis, 0).flatten(1).any(1).nonzero().flatten().tolist() or [0]
+        first, last = max(shown[0] - 1, 0), shown[-1]  # with one empty slice, below or, if there is none there, above
+        if first == shown[0]:
+            last = min(last + 1, count - 1)
+        empty = last - first if first == shown[0] else 0
+        place = torch.arange(count, device=inputs.device) - first
+        place[:first], place[last + 1 :] = empty, empty
+        return run(inputs.narrow(axis, first, last + 1 - first), network, *args, **kwargs).index_select(axis, place)
