@@ -25,8 +25,8 @@ class OutsideScoreHandler:
 
     The features are those of the pass that gives the result. Where there is no file of statistics, where another
     backend than torch runs the network, and where it is sampled, whose passes are those of changed networks, nothing
-    is put there: the study was not checked. Without `record`, as of a
-    segmentation, the study's table row gets both as well, and a note where it is outside.
+    is put there: the study was not checked. Without `record`, as of a segmentation, the study's table row gets both as
+    well, and a note where it is outside.
 
     Args:
         statistics: file of the feature statistics.

@@ -67,9 +67,8 @@ class UncertaintyMapsd(MapTransform):
         """Work out the maps."""
         item = dict(data)
         for key in self.key_iterator(item):
-            maps: torch.Tensor = convert_to_tensor(
-                item[key], track_meta=True
-            )  # which MONAI's `Invertd` passes over else
+            # MONAI's `Invertd` passes over plain tensors
+            maps: torch.Tensor = convert_to_tensor(item[key], track_meta=True)
             prob, expected_entropy = maps.chunk(2)
             entropy = binary_entropy_bits(prob, 1 - prob)
             item["entropy"] = entropy
