@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from torch import nn
 from custom_transforms.class_activation import SliceGradCam
 from custom_transforms.deletion import Deletion, Slice
 from custom_transforms.evidence.deletion_summary import MATTERS, draw_deletion, summarise_deletion
+from custom_transforms.evidence.evaluation_folder import METRICS, read_evaluation_folder
 from custom_transforms.evidence.evidence_files import read_cases, write_json, write_table
 from custom_transforms.file_hash import file_sha256
 from custom_transforms.mri_study import case_name
@@ -54,7 +54,7 @@ class SaliencyReportHandler:
 
     Raises:
         RefusedError: `top_slices` below 1; when the evaluator starts, no evaluation in the folder, or one of other
-            patients.
+            patients or weights.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SaliencyReportHandler:
         if wanted > patients:
             expected = f"at most {patients}, as many as there are"
             raise RefusedError.of("wrong_setting", "explained_patients", expected=expected, got=str(wanted))
-        self.evaluated = evaluated_rows(self.output_dir)
+        self.evaluated = evaluated_rows(self.output_dir, file_sha256(self.weights), self.context["fold"])
         self.indices = {case_name(item): index for index, item in enumerate(self.dataset.data)}
         if not self.indices.keys() <= self.evaluated.keys():
             expected = "the patients of this data list and fold (run evaluating again)"
@@ -176,19 +176,22 @@ class SaliencyReportHandler:
         return f"{title}\n{self.context['note']}" if self.context["note"] else title
 
 
-def evaluated_rows(folder: Path) -> dict[str, Row]:
-    """Read the rows of `patients.csv` by case.
+def evaluated_rows(folder: Path, weights_sha256: str, fold: str) -> dict[str, Row]:
+    """Read the rows of `patients.csv` by case; the decisions in them must be of this network and fold.
 
     Raises:
-        RefusedError: the folder holds no evaluation.
+        RefusedError: see `read_evaluation_folder`; an evaluation of others, or one whose key to the row ids is gone.
     """
+    evaluation = read_evaluation_folder(folder)
+    if (evaluation.summary.get("weights_sha256"), evaluation.summary.get("fold")) != (weights_sha256, fold):
+        expected = "an evaluation of these weights on this fold (run evaluating again)"
+        raise RefusedError.of("other_evaluation", METRICS, expected=expected, got="another")
     try:
         cases = read_cases(folder)
-        with (folder / "patients.csv").open(newline="", encoding="utf-8") as file:
-            return {cases[row["row"]]: row for row in csv.DictReader(file)}
+        return {cases[row["row"]]: row for row in evaluation.rows}
     except (FileNotFoundError, KeyError) as error:
-        expected = "an evaluation of these patients in the same folder (run evaluating first)"
-        raise RefusedError.of("missing_evaluation", "patients.csv", expected=expected, got="none") from error
+        expected = "the key to the row ids, as evaluating writes it"
+        raise RefusedError.of("missing_evaluation", "row_ids.csv", expected=expected, got="none of all rows") from error
 
 
 def warnings_of(maps: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -19,7 +19,7 @@ from evaluation_folders import write_classifier_folder, write_segmenter_folder
 
 from custom_transforms.evidence import recompute as module
 from custom_transforms.evidence.delong import auc_difference
-from custom_transforms.evidence.evidence_files import write_json, write_table
+from custom_transforms.evidence.evidence_files import write_json, write_patients, write_table
 from custom_transforms.evidence.predictive_values import at_prevalence
 from custom_transforms.evidence.recompute import recompute
 from custom_transforms.evidence.segmenter_evidence import segmenter_evidence
@@ -183,3 +183,9 @@ def test_what_does_not_fit_is_refused_in_one_line(
         assert status == 3
         assert re.fullmatch(rf"report(\.py)?: {re.escape(line)}[^\n]*\n", told)
     assert not (classifier / "report.html").exists()
+
+
+def test_evaluation_that_breaks_off_leaves_no_new_rows_under_an_old_summary(classifier: Path) -> None:
+    write_patients(classifier, [{"case": "a", "label": 1, "prob": 0.5}], "test")  # and was killed here
+    with pytest.raises(ValueError, match="missing_evaluation: metrics.json"):
+        recompute(classifier)

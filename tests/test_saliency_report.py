@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,17 @@ def make_bag(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "image": torch.from_numpy(np.stack(slices))[:, None], "slice_index": torch.arange(5, 9)}
 
 
-def explain(folder: Path, *, decisions: Sequence[str] = ("positive", "negative") * 2, **options: Any) -> None:
+def explain(folder: Path, *, decisions: Sequence[str] = ("positive", "negative") * 2,
+            evaluated: bytes = b"weights", **options: Any) -> None:  # fmt: skip
     """Write an evaluation of the four, if there are decisions, and explain it."""
     folder.mkdir(exist_ok=True)
     rows = [{"case": case, "label": int(spot), "prob": 0.7, "decision": decision}
             for (case, spot), decision in zip(POSITIVE.items(), decisions, strict=False)]  # fmt: skip
     if rows:
         write_patients(folder, rows, "test")
+        about = {"task": "classification", "fold": "test", "weights_sha256": sha256(evaluated).hexdigest()}
+        counts = {"patients": len(rows), "positives": sum(int(row["label"]) for row in rows)}
+        (folder / "metrics.json").write_text(json.dumps({**about, **counts, "metrics": {}}))
     items = [{"case": case, "image": str(folder / case), "label": int(spot)} for case, spot in POSITIVE.items()]
     bags = BagsDataset(items, make_bag, None, bag_transform=dict)
     (folder / "model.pt").write_bytes(b"weights")
@@ -110,7 +115,8 @@ def test_the_first_patients_alone_can_be_explained_and_none_twice(tmp_path: Path
 @pytest.mark.parametrize(
     ("decisions", "options", "message"),
     [
-        ([], {}, "missing_evaluation: patients.csv: expected an evaluation of these patients"),
+        ([], {}, "missing_evaluation: metrics.json: expected a folder that evaluating has written"),
+        (["positive"] * 4, {"evaluated": b"others"}, "other_evaluation: metrics.json: expected an evaluation of these"),
         (["positive"], {}, "other_evaluation: row_ids.csv: expected the patients of this data list"),
         (["positive"] * 4, {"top_slices": 0}, "wrong_setting: top_slices: expected at least 1, got 0"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_transforms.atomic_file import whole_file
+from custom_transforms.evidence.evaluation_folder import METRICS, PATIENTS
 
 Row = Mapping[str, Any]
 KEY = "row_ids.csv"
@@ -17,6 +18,9 @@ KEY = "row_ids.csv"
 
 def write_patients(folder: Path, rows: Sequence[Row], fold: str) -> list[dict[str, Any]]:
     """Write `patients.csv`, which can be given away, and `row_ids.csv`, which tells whose rows they are and stays.
+
+    An earlier evaluation's `metrics.json` goes first and the new one comes last: broken off in between, a folder is no
+    evaluation, and not the patients of one network with the threshold and weights of another.
 
     Args:
         folder: of the evaluation.
@@ -26,10 +30,11 @@ def write_patients(folder: Path, rows: Sequence[Row], fold: str) -> list[dict[st
     Returns:
         the rows with `row`, as `test-0001`, in place of `case`.
     """
+    (folder / METRICS).unlink(missing_ok=True)
     cases = dict.fromkeys(row["case"] for row in rows)
     ids = {case: f"{fold}-{number:04d}" for number, case in enumerate(cases, start=1)}
     named = [{"row": ids[row["case"]], **{key: row[key] for key in row if key != "case"}} for row in rows]
-    write_table(folder / "patients.csv", named)
+    write_table(folder / PATIENTS, named)
     write_table(folder / KEY, [{"row": row, "case": case} for case, row in ids.items()])
     return named
 
